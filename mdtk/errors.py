@@ -1,0 +1,28 @@
+"""The one error that a user sees as a sentence."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+
+class MdtkError(RuntimeError):
+    """Bad input. The message is one sentence that names the file, key or option, and what to do."""
+
+
+def run_tool(main: Callable[[], None]) -> None:
+    """Runs a command-line tool: an `MdtkError` becomes one line on stderr and exit status 1, Ctrl-C status 130.
+
+    `MDTK_DEBUG=1` shows the traceback instead.
+    """
+    try:
+        main()
+    except MdtkError as error:
+        if os.environ.get("MDTK_DEBUG") == "1":
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
