@@ -1,0 +1,90 @@
+"""Pinhole intrinsics and what happens to them when their image is resized, cropped or flipped.
+
+The pixel convention lives here: pixel centres are integers 0 … W-1, so an image spans -0.5 … W-0.5.
+All functions take numpy arrays or torch tensors of shape (..., 3, 3) and return new ones.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Array = TypeVar("Array", np.ndarray, Tensor)
+
+
+def intrinsics(fx: float, fy: float, cx: float, cy: float) -> np.ndarray:
+    """K (3, 3) float64 from pixels."""
+    return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
+
+
+def fraction_intrinsics(fx: float, fy: float, cx: float, cy: float, size: tuple[int, int]) -> np.ndarray:
+    """K in pixels of an image of `size` (width, height) from fractions of it, the field's nominal form."""
+    width, height = size
+    return intrinsics(fx * width, fy * height, cx * width, cy * height)
+
+
+def _copy(K: Array) -> Array:
+    return K.clone() if isinstance(K, Tensor) else K.copy()
+
+
+def resize_K(K: Array, size: tuple[float, float], new_size: tuple[float, float]) -> Array:
+    """K of the image resized from `size` to `new_size` (width, height): u' = (u + 0.5) s - 0.5."""
+    K = _copy(K)
+    for row, (old, new) in enumerate(zip(size, new_size, strict=True)):
+        scale = new / old
+        K[..., row, 0] *= scale
+        K[..., row, 1] *= scale
+        K[..., row, 2] = (K[..., row, 2] + 0.5) * scale - 0.5
+    return K
+
+
+def scale_K(K: Array, factor: float) -> Array:
+    """K with its first two rows times `factor`: the published pyramid rule, half a pixel off `resize_K`."""
+    K = _copy(K)
+    K[..., :2, :] *= factor
+    return K
+
+
+def flip_K(K: Array, width: int) -> Array:
+    """K of the horizontally flipped image of `width` pixels: cx' = W - 1 - cx."""
+    K = _copy(K)
+    K[..., 0, 2] = width - 1 - K[..., 0, 2]
+    return K
+
+
+def magnified_crop_K(K_b33: Tensor, box_b3: Tensor) -> Tensor:
+    """K of a crop of the image magnified by r, its left top pixel at (left, top) of the magnified image.
+
+    Args: K_b33 of the whole image; box_b3 = (r, left, top).
+    """
+    ratio, left, top = box_b3.unbind(-1)
+    K = K_b33.clone()
+    K[:, :2, :2] *= ratio[:, None, None]
+    K[:, 0, 2] = (K_b33[:, 0, 2] + 0.5) * ratio - 0.5 - left
+    K[:, 1, 2] = (K_b33[:, 1, 2] + 0.5) * ratio - 0.5 - top
+    return K
+
+
+def inverse_K(K_b33: Tensor) -> Tensor:
+    """Closed-form inverse of a pinhole K without skew (no solver, no host synchronisation)."""
+    fx, fy, cx, cy = K_b33[..., 0, 0], K_b33[..., 1, 1], K_b33[..., 0, 2], K_b33[..., 1, 2]
+    zero, one = torch.zeros_like(fx), torch.ones_like(fx)
+    rows = [1 / fx, zero, -cx / fx, zero, 1 / fy, -cy / fy, zero, zero, one]
+    return torch.stack(rows, -1).unflatten(-1, (3, 3))
+
+
+def pixel_rays(matrix_b33: Tensor, height: int, width: int) -> Tensor:
+    """`matrix` times (u, v, 1) for every pixel: (B, 3, H, W). With K⁻¹ these are the rays of depth 1."""
+    u = torch.arange(width, device=matrix_b33.device, dtype=matrix_b33.dtype)
+    v = torch.arange(height, device=matrix_b33.device, dtype=matrix_b33.dtype)
+    column = matrix_b33[:, :, 0, None] * u + matrix_b33[:, :, 2, None]  # B 3 W
+    row = matrix_b33[:, :, 1, None] * v  # B 3 H
+    return column[:, :, None, :] + row[:, :, :, None]
+
+
+def backproject(depth_b1hw: Tensor, K_b33: Tensor) -> Tensor:
+    """Points (B, 3, H, W) in the camera frame, in the unit of depth (z along the optical axis)."""
+    return depth_b1hw * pixel_rays(inverse_K(K_b33), *depth_b1hw.shape[-2:])
