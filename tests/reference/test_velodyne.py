@@ -1,0 +1,28 @@
+"""The laser's depth maps against the published evaluator's, on a real sweep: exact up to float32."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mdtk.data import velodyne
+from mdtk.data.kitti_calibration import read_raw_cameras, velodyne_projection
+
+
+@pytest.mark.parametrize("camera", [2, 3])
+@pytest.mark.parametrize("forward", [False, True])
+def test_real_sweep(reference, camera, forward):
+    stored = reference.npz("velodyne")
+    cameras = read_raw_cameras(reference.folder)
+    depth = velodyne.generate(stored["points"], velodyne_projection(cameras, camera), cameras.sizes[2], forward)
+    expected = stored[f"cam{camera}_veldepth{int(forward)}"]
+    np.testing.assert_array_equal(depth > 0, expected > 0)
+    np.testing.assert_allclose(depth, expected, rtol=2e-7)
+    assert (depth > 0).sum() > 10000
+
+
+def test_cloud_with_many_shared_pixels(reference):
+    stored = reference.npz("velodyne")
+    cameras = read_raw_cameras(reference.folder)
+    depth = velodyne.generate(stored["dense_points"], velodyne_projection(cameras, 2), cameras.sizes[2])
+    np.testing.assert_array_equal(depth, stored["dense_cam2_veldepth1"])
