@@ -46,11 +46,11 @@ DATASETS: Mapping[str, type[Family]] = _Families(
 def build_family(node: CfgNode, cfg: CfgNode, split_name: str) -> Family:
     """The family of a DATA node over the list `split_name`; its root is node.ROOT, else ROOTS.<family>.
 
-    For `sequence`, `split_name` is train, val or all.
+    For `sequence`, `split_name` is train, val, all, or a text file.
     """
     family = _family(node.NAME, "DATA.NAME")
     if node.NAME == "sequence":
-        return family.from_config(node, split_name)
+        return family.from_config(node, split_name, allow_unknown_intrinsics=cfg.MODEL.LEARN_INTRINSICS)
     return _build(family, node.ROOT or cfg.ROOTS[node.NAME.upper()], split_name, node.INTRINSICS)
 
 
@@ -58,7 +58,7 @@ def build_eval_family(key: str, cfg: CfgNode, split_name: str) -> Family:
     """The family `key` over a list that a protocol names; its root is ROOTS.<family>."""
     family = _family(key, "a protocol")
     if key == "sequence":
-        return family.from_config(cfg.DATA, split_name)
+        return family.from_config(cfg.DATA, split_name, allow_unknown_intrinsics=cfg.MODEL.LEARN_INTRINSICS)
     return _build(family, cfg.ROOTS[key.upper()], split_name, cfg.DATA.INTRINSICS)
 
 

@@ -20,6 +20,7 @@ from mdtk.data.frames import list_frames
 from mdtk.data.video import VIDEO_SUFFIXES, extract_frames
 from mdtk.errors import MdtkError
 from mdtk.files import resolve_data
+from mdtk.geometry.camera import intrinsics, resize_K
 
 if TYPE_CHECKING:
     from yacs.config import CfgNode
@@ -35,16 +36,8 @@ class Camera:
     size: tuple[float, float]
 
     def matrix(self, size: tuple[int, int]) -> np.ndarray:
-        """K (3, 3) float64 for the same view resampled to `size`: u' = (u + 0.5) s - 0.5 moves pixel centres."""
-        scale_x, scale_y = size[0] / self.size[0], size[1] / self.size[1]
-        fx, fy, cx, cy = self.k
-        return np.array(
-            [
-                [fx * scale_x, 0.0, (cx + 0.5) * scale_x - 0.5],
-                [0.0, fy * scale_y, (cy + 0.5) * scale_y - 0.5],
-                [0.0, 0.0, 1.0],
-            ]
-        )
+        """K (3, 3) float64 of the same view resampled to `size` = (width, height)."""
+        return resize_K(intrinsics(*self.k), self.size, size)
 
 
 class SequenceFamily(Family):
@@ -127,7 +120,7 @@ class SequenceFamily(Family):
             return self.camera.matrix(size)
         width, height = size
         focal = NOMINAL_FOCAL * width
-        return np.array([[focal, 0, (width - 1) / 2], [0, focal, (height - 1) / 2], [0, 0, 1]], dtype=np.float64)
+        return intrinsics(focal, focal, (width - 1) / 2, (height - 1) / 2)
 
     def depth_file(self, index: int) -> Path:
         """The entry's depth PNG (existing or not): the frame's stem in the clip's depth folder."""
