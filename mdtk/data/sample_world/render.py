@@ -1,0 +1,89 @@
+"""One frame of a scene: image, depth, pose and what moves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from mdtk.data.sample_world.raster import NOTHING, PinholeRays, cast
+from mdtk.data.sample_world.scene import Rounds, Scene, Snapshot
+from mdtk.data.sample_world.shade import shade
+from mdtk.data.sample_world.textures import load_atlas
+
+_UP = np.array([0.0, -1.0, 0.0])
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A rendered view. Everything belongs to the same pixels."""
+
+    image: np.ndarray  # (h, w, 3) uint8 RGB
+    depth: np.ndarray  # (h, w) float32 camera z in metres at the pixel centres; inf where nothing is
+    K: np.ndarray  # (3, 3) in pixels
+    camera_to_world: np.ndarray  # (4, 4)
+    moving: np.ndarray  # (h, w) bool: the surface moves in the world
+
+
+def _into(rays_to_world: np.ndarray, world: Snapshot):
+    """The primitives in a sensor's frame, and the world's up there."""
+    rotation, position = rays_to_world[:3, :3], rays_to_world[:3, 3]
+    quads = world.quads.transformed(rotation.T, -rotation.T @ position)
+    r = world.rounds
+    rounds = Rounds((r.center - position) @ rotation, r.radius, r.height, r.sphere)
+    return quads, rounds, rotation.T @ _UP
+
+
+def cast_world(rays, sensor_to_world: np.ndarray, world: Snapshot) -> tuple[np.ndarray, np.ndarray]:
+    """`raster.cast` for primitives in world coordinates."""
+    return cast(rays, *_into(sensor_to_world, world))
+
+
+def render_depth(
+    world: Snapshot, K: np.ndarray, width: int, height: int, camera_to_world: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(h, w) float32 camera z in metres at the pixel centres (inf: nothing), and the moving-surface mask."""
+    depth, number = cast_world(PinholeRays.of(K, width, height), camera_to_world, world)
+    return depth, world.looks.moving[np.maximum(number, 0)] & (number != NOTHING)
+
+
+def render_image(
+    scene: Scene,
+    world: Snapshot,
+    K: np.ndarray,
+    width: int,
+    height: int,
+    camera_to_world: np.ndarray,
+    supersample: int = 2,
+) -> np.ndarray:
+    """(h, w, 3) uint8 RGB: the mean of `supersample`² rays a pixel."""
+    rays = PinholeRays.of(K, width, height, supersample)
+    distance, number = cast_world(rays, camera_to_world, world)
+    rotation, position = camera_to_world[:3, :3], camera_to_world[:3, 3]
+    color = shade(rays, distance, number, world, rotation, position, load_atlas(scene.atlas_seed))
+    color = np.minimum(color, 255)
+    if supersample > 1:
+        color = cv2.resize(color, (width, height), interpolation=cv2.INTER_AREA)
+    return np.rint(color).astype(np.uint8)
+
+
+def render_frame(
+    scene: Scene,
+    K: np.ndarray,
+    width: int,
+    height: int,
+    camera_to_world: np.ndarray,
+    frame: int = 0,
+    supersample: int = 2,
+) -> Frame:
+    """Renders `scene` at the moment `frame` through a pinhole camera.
+
+    Args:
+        K: (3, 3) intrinsics in pixels of the (width, height) image; pixel centres are integers.
+        camera_to_world: (4, 4), camera axes x right, y down, z forward, metres.
+    """
+    world = scene.at(frame)
+    depth, moving = render_depth(world, K, width, height, camera_to_world)
+    image = render_image(scene, world, K, width, height, camera_to_world, supersample)
+    return Frame(image, depth, K, camera_to_world, moving)

@@ -1,0 +1,234 @@
+"""A street along a gently curved path: every drive has its own, drawn from its own seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from mdtk.data.sample_world import objects
+from mdtk.data.sample_world.scene import Scene, SceneBuilder, heading_axes
+from mdtk.data.sample_world.textures import load_atlas
+
+_BEHIND, _AHEAD = 15.0, 130.0  # metres of street before the first and after the last frame
+_STEP = 0.1
+
+
+@dataclass(frozen=True)
+class Path:
+    """The middle of the road by arc length, which starts at −`_BEHIND`."""
+
+    points: np.ndarray  # (n, 2) x, z every `_STEP` metres
+    headings: np.ndarray  # (n,)
+
+    def at(self, s: float) -> tuple[np.ndarray, float]:
+        """Point (x, z) and heading at arc length `s` metres."""
+        grid = np.arange(len(self.headings)) * _STEP - _BEHIND
+        point = np.array([np.interp(s, grid, self.points[:, k]) for k in range(2)])
+        return point, float(np.interp(s, grid, self.headings))
+
+    def beside(self, s: float, lateral: float) -> tuple[np.ndarray, float]:
+        """Point `lateral` metres to the right of the path, and the path's heading."""
+        point, heading = self.at(s)
+        right, _ = heading_axes(heading)
+        return point + lateral * right[[0, 2]], heading
+
+    def clearance(self, point: np.ndarray) -> float:
+        """Metres from a point (x, z) to the path."""
+        return float(np.min(np.hypot(*(self.points[::5] - point).T)))
+
+
+def make_path(rng: np.random.Generator, length: float) -> Path:
+    """A path whose curvature is a sum of slow waves, at most about 1/45 per metre; heading 0 at s = 0."""
+    s = np.arange(0, _BEHIND + length + _AHEAD, _STEP)
+    curvature = np.zeros_like(s)
+    for wavelength in rng.uniform(60, 220, 3):
+        curvature += rng.uniform(0.001, 0.0075) * np.sin(2 * np.pi * (s / wavelength + rng.random()))
+    headings = np.cumsum(curvature) * _STEP
+    headings -= np.interp(_BEHIND, s, headings)
+    points = np.cumsum(np.stack([np.sin(headings), np.cos(headings)], axis=1), axis=0) * _STEP
+    points -= [np.interp(_BEHIND, s, points[:, k]) for k in range(2)]
+    return Path(points, headings)
+
+
+@dataclass(frozen=True)
+class Style:
+    """The character of a street, metres."""
+
+    half_road: float
+    sidewalk: float
+    setback: tuple[float, float]  # of the facades, from the sidewalk's far edge
+    parked: float  # chance that a parking place is taken
+    trees: float
+    ground: str
+
+
+def draw_style(rng: np.random.Generator) -> Style:
+    """From a narrow canyon to a wide road with front gardens."""
+    near = rng.uniform(0.0, 3.0)
+    return Style(
+        half_road=rng.uniform(4.8, 6.0),
+        sidewalk=rng.uniform(1.5, 3.0),
+        setback=(near, near + rng.uniform(2.0, 9.0)),
+        parked=rng.uniform(0.25, 0.75),
+        trees=rng.uniform(0.0, 0.5),
+        ground=str(rng.choice(["grass", "grass", "paving", "gravel"])),
+    )
+
+
+@dataclass(frozen=True)
+class Street:
+    """A place: the path and the style are drawn first, so that cars can be planned before the street is built."""
+
+    path: Path
+    style: Style
+    length: float  # metres to drive
+    rng: np.random.Generator
+
+    @property
+    def lane(self) -> float:
+        """Metres from the path to the middle of the right lane, beside the parked cars."""
+        return (self.style.half_road - 1.9) / 2
+
+
+def plan_street(seed: list[int], length: float) -> Street:
+    """The place of `seed`, for a drive of `length` metres."""
+    rng = np.random.default_rng(seed)
+    return Street(make_path(rng, length), draw_style(rng), length, rng)
+
+
+def build_street(street: Street, atlas_seed: int, tracks: list[tuple[np.ndarray, np.ndarray]]) -> Scene:
+    """Builds a planned place; once, since it goes on drawing from its generator.
+
+    Args:
+        tracks: (s, lateral) arrays, one value a frame, for each moving car; one that moves towards smaller s is
+            turned round.
+    """
+    path, style, length = street.path, street.style, street.length
+    builder = SceneBuilder(load_atlas(atlas_seed).index, street.rng)
+    _ground(builder, path, style, length)
+    for side in (-1, 1):
+        _buildings(builder, path, style, side, length)
+        _kerbside(builder, path, style, side, length)
+    _surroundings(builder, path, length)
+    return Scene(builder.build(), [_mover(builder, path, *track) for track in tracks], atlas_seed)
+
+
+def _ground(builder: SceneBuilder, path: Path, style: Style, length: float) -> None:
+    middle, _ = path.at(length / 2)
+    reach = 900.0
+    corner = np.array([middle[0] - reach, 0.0, middle[1] - reach])
+    edges = (2 * reach, 0, 0), (0, 0, 2 * reach)
+    builder.quad(corner, *edges, (0, -1, 0), style.ground, (3.6, 3.6), level=True)
+    sky = corner - [0, 70.0, 0]
+    builder.quad(sky, *edges, (0, 1, 0), "clouds", (190.0, 190.0), level=True, light=1.1, macro_tile=1e6)
+    step, half, walk = 4.0, style.half_road, style.sidewalk
+    for number, s in enumerate(np.arange(-_BEHIND, length + _AHEAD - step, step)):
+        point, heading = path.at(s + step / 2)
+        right, forward = heading_axes(heading)
+        foot = np.array([point[0], 0.0, point[1]])
+        along = forward * (step + 0.4)  # overlaps its neighbour, with the same texture
+
+        def strip(lateral, width, height, texture, tile, color=(1, 1, 1)):
+            corner = foot + right * lateral - along / 2 - [0, height, 0]
+            builder.quad(corner, right * width, along, (0, -1, 0), texture, tile, color, level=True)
+
+        strip(-half, 2 * half, 0.005, "asphalt", (5.0, 5.0))
+        strip(half, walk, 0.13, "paving", (2.6, 2.6))
+        strip(-half - walk, walk, 0.13, "paving", (2.6, 2.6))
+        for side in (-1, 1):
+            kerb = foot + right * half * side - [0, 0.13, 0] - side * along / 2
+            builder.quad(kerb, side * along, (0, 0.13, 0), -side * right, "concrete", (1.5, 1.5), (1.2, 1.2, 1.2))
+        if number % 2:
+            strip(-0.07, 0.14, 0.008, "plain", (2.0, 2.0), (1.7, 1.7, 1.65))
+
+
+def _buildings(builder: SceneBuilder, path: Path, style: Style, side: int, length: float) -> None:
+    rng = builder.rng
+    edge = style.half_road + style.sidewalk
+    s = -_BEHIND + rng.uniform(0, 6)
+    while s < length + _AHEAD - 12:
+        front, depth = rng.uniform(6, 17), rng.uniform(7, 12)
+        setback = rng.uniform(*style.setback)
+        if rng.random() < 0.22:  # a side street or a yard, with something further back
+            front = rng.uniform(5, 11)
+            setback, depth = rng.uniform(14, 32), 8.0
+            _yard(builder, path, s, front, edge, side)
+        size = (depth, rng.uniform(3.5, 11.0), front)
+        turn = rng.normal(0, 0.05)
+        point, heading = path.beside(s + front / 2, side * (edge + setback + depth / 2 + 0.05 * front))
+        if path.clearance(point) > edge + np.hypot(depth, front) / 2 - 1.5 or setback < 12:
+            objects.add_building(builder, *point, heading + turn, size)
+        if setback > 2.5 and setback < 12 and rng.random() < 0.7:
+            ends = [path.beside(t, side * (edge + 0.5))[0] for t in (s + 0.5, s + front - 0.5)]
+            objects.add_wall(builder, *ends, str(rng.choice(["wall", "fence", "hedge"])))
+        s += front + (rng.uniform(1.0, 5.0) if rng.random() < 0.35 else 0.0)
+
+
+def _yard(builder: SceneBuilder, path: Path, s: float, front: float, edge: float, side: int) -> None:
+    rng = builder.rng
+    for _ in range(rng.integers(1, 4)):
+        point, heading = path.beside(s + rng.uniform(1, front - 1), side * (edge + rng.uniform(2.5, 11)))
+        if path.clearance(point) < edge + 2:
+            continue
+        kind = rng.integers(3)
+        if kind == 0:
+            objects.add_car(builder, *point, heading + rng.choice([0.0, np.pi / 2]))
+        elif kind == 1:
+            objects.add_tree(builder, *point)
+        else:
+            objects.add_crate(builder, *point, heading)
+
+
+def _kerbside(builder: SceneBuilder, path: Path, style: Style, side: int, length: float) -> None:
+    """Parked cars at the kerb; trees, poles, and other things on the sidewalk."""
+    rng = builder.rng
+    end = length + _AHEAD - 30
+    for s in np.arange(-_BEHIND, end, 5.9):
+        if rng.random() < style.parked:
+            lateral = side * (style.half_road - rng.uniform(0.85, 1.0))
+            point, heading = path.beside(s + rng.uniform(-0.3, 0.3), lateral)
+            objects.add_car(builder, *point, heading + (np.pi if side < 0 else 0) + rng.normal(0, 0.02))
+    for s in np.arange(-_BEHIND, end, 4.0):
+        draw = rng.random()
+        if draw > 0.25 + style.trees:
+            continue
+        lateral = side * (style.half_road + rng.uniform(0.4, style.sidewalk - 0.4))
+        point, heading = path.beside(s + rng.uniform(-1.5, 1.5), lateral)
+        if draw < style.trees:
+            objects.add_tree(builder, *point)
+        elif draw < style.trees + 0.12:
+            objects.add_pole(builder, *point, heading)
+        elif draw < style.trees + 0.18:
+            objects.add_billboard(builder, *point, heading)
+        else:
+            objects.add_crate(builder, *point, heading)
+
+
+def _surroundings(builder: SceneBuilder, path: Path, length: float) -> None:
+    """A block at the end of the street, and a ring of far woods, so that every distance is bounded."""
+    rng = builder.rng
+    point, heading = path.at(length + _AHEAD - 6)
+    objects.add_building(builder, *point, heading, (40.0, rng.uniform(8, 14), 8.0))
+    middle, _ = path.at((length + _AHEAD - _BEHIND) / 2)
+    radius, count = (length + _AHEAD + _BEHIND) / 2 + 70, 40
+    for k in range(count):
+        angle = 2 * np.pi * k / count
+        right, forward = heading_axes(angle)
+        width = 2 * np.pi * radius / count * 1.05
+        height = rng.uniform(7, 17)
+        corner = np.array([middle[0], -height, middle[1]]) + forward * (radius + rng.uniform(0, 8)) - right * width / 2
+        color = rng.uniform(0.7, 1.3) * rng.uniform(0.9, 1.1, 3)
+        builder.quad(corner, right * width, (0, height, 0), -forward, "treeline", (26.0, 26.0), color)
+
+
+def _mover(builder: SceneBuilder, path: Path, s: np.ndarray, lateral: np.ndarray):
+    """A car and its pose (x, z, heading) at every frame."""
+    body = SceneBuilder(builder.texture_index, builder.rng, moving=True)
+    objects.add_car(body, 0.0, 0.0, 0.0)
+    oncoming = s[-1] < s[0]
+    poses = np.empty((len(s), 3))
+    for frame, (along, beside) in enumerate(zip(s, lateral, strict=True)):
+        point, heading = path.beside(along, beside)
+        poses[frame] = *point, heading + (np.pi if oncoming else 0.0)
+    return body.build(), poses
