@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from mdtk.data import compact_splits
 from mdtk.errors import MdtkError
 
+KITTI_RAW_URL = "https://s3.eu-central-1.amazonaws.com/avg-kitti/raw_data"
 # Lists that everyone uses but that no one may hand on, or that were never published, and how to get them
 _MADE = {"nyuv2/train": "make it with tools/make_nyu_split.py", "nyuv2/val": "make it with tools/make_nyu_split.py"}
 
@@ -93,3 +96,24 @@ def load_static_frames(root: str | Path | None = None) -> frozenset[tuple[str, i
                 f"{own}, line {number}: cannot read '{line}'; a line is '<date> <drive> <frame>'"
             ) from error
     return frozenset(frames)
+
+
+def eigen_to_benchmark_ids() -> np.ndarray:
+    """Positions (652,) int64 in eigen/test of the entries of eigen_benchmark/test, in order."""
+    position = {_folder_and_frame(line): index for index, line in enumerate(load_split("eigen/test").lines)}
+    return np.array([position[_folder_and_frame(line)] for line in load_split("eigen_benchmark/test").lines])
+
+
+def _folder_and_frame(line: str) -> tuple[str, int]:
+    folder, frame = line.split()[:2]
+    return folder, int(frame)
+
+
+def kitti_archives() -> list[str]:
+    """URLs of the KITTI raw archives that all lists together need: calibration of 5 days, and 61 drives."""
+    lists = ("eigen_full/train", "eigen/test", "benchmark/train", "benchmark/val")
+    drives = {line.split("/")[1].split()[0] for name in lists for line in compact_splits.expand(name)}
+    calibrations = {f"{drive[:10]}_calib" for drive in drives}
+    folders = {drive: drive.removesuffix("_sync") + "/" for drive in drives} | dict.fromkeys(calibrations, "")
+    archives = sorted(folders, key=lambda name: (name[:10], name in drives, name))
+    return [f"{KITTI_RAW_URL}/{folders[name]}{name}.zip" for name in archives]

@@ -1,0 +1,34 @@
+"""Writes a split list in Monodepth2's text form: one entry a line.
+
+Published lists come from the project's compact form; test lists keep their published order, training lists are sets.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from mdtk.data.compact_splits import names
+from mdtk.data.splits import as_text, kitti_archives, load_split
+from mdtk.errors import run_tool
+from mdtk.files import write_text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--split", help=f"the list: {', '.join(names())}; or a text file")
+    what.add_argument("--kitti_archives", action="store_true", help="the URLs of the KITTI raw archives for all lists")
+    parser.add_argument("--data_path", help="a data root whose own lists in splits/ come first")
+    parser.add_argument("--output", required=True, help="the text file to write")
+    args = parser.parse_args()
+    if args.kitti_archives:
+        lines, origin = kitti_archives(), "rule over the KITTI lists"
+    else:
+        split = load_split(args.split, args.data_path)
+        lines, origin = split.lines, f"{split.origin}, sha256 {split.sha256}"
+    write_text(args.output, as_text(lines))
+    print(f"{args.output}: {len(lines)} lines ({origin})")
+
+
+if __name__ == "__main__":
+    run_tool(main)
