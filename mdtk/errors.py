@@ -11,6 +11,11 @@ class MdtkError(RuntimeError):
     """Bad input. The message is one sentence that names the file, key or option, and what to do."""
 
 
+def sentence(error: MdtkError) -> str:
+    """The sentence alone: torch's loader puts a worker's whole traceback before it."""
+    return str(error).rstrip().rsplit("MdtkError: ", 1)[-1]
+
+
 def run_tool(main: Callable[[], None]) -> None:
     """Runs a command-line tool: an `MdtkError` becomes one line on stderr and exit status 1, Ctrl-C status 130.
 
@@ -21,7 +26,7 @@ def run_tool(main: Callable[[], None]) -> None:
     except MdtkError as error:
         if os.environ.get("MDTK_DEBUG") == "1":
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {sentence(error)}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

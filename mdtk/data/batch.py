@@ -13,7 +13,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Sample:
-    """One training sample as the loader's worker makes it. Frame 0 is the target, the sources follow in recipe order."""
+    """One training sample as a worker makes it. Frame 0 is the target, the sources follow in recipe order."""
 
     name: str
     frames_n3hw: np.ndarray  # uint8
@@ -21,10 +21,10 @@ class Sample:
     stereo_T_44: np.ndarray  # float32, other camera ← target, in depth units; identity without stereo
     depth_range_2: np.ndarray  # float32, depth of sigmoid 1 and 0
     flip: bool
-    jitter_n5: np.ndarray  # float32 (N or 1): on (0/1), brightness, contrast, saturation factors, hue shift in turns
-    order_n4: np.ndarray  # int64 (N or 1): the order of the four jitter operations
+    jitter_n5: np.ndarray  # float32 (1, or N + 2: frames, crop, permuted): on (0/1), three factors, hue shift in turns
+    order_n4: np.ndarray  # int64, as many rows: the order of the four jitter operations
     crop_n3hw: np.ndarray | None = None  # uint8, the magnified crop of every frame
-    crop_box_3: np.ndarray | None = None  # float32: magnification, left and top edge in pixels of the magnified image
+    crop_box_4: np.ndarray | None = None  # float32: magnification in x and y, left and top in magnified pixels
     split_2: np.ndarray | None = None  # int64: where the permuted target is cut again, x and y, in pixels
 
 
@@ -41,7 +41,7 @@ class Batch:
     jitter_bn5: Tensor
     order_bn4: Tensor  # stays on the CPU: the host groups the operations by it
     crop_bn3hw: Tensor | None = None
-    crop_box_b3: Tensor | None = None
+    crop_box_b4: Tensor | None = None
     split_b2: Tensor | None = None
 
     def __len__(self) -> int:
@@ -76,7 +76,7 @@ _BATCH_FIELDS = {
     "jitter_n5": "jitter_bn5",
     "order_n4": "order_bn4",
     "crop_n3hw": "crop_bn3hw",
-    "crop_box_3": "crop_box_b3",
+    "crop_box_4": "crop_box_b4",
     "split_2": "split_b2",
 }
 

@@ -29,7 +29,7 @@ class View:
     K_b33: Tensor  # of target and sources
     depth_factor_b: Tensor | None = None  # depth = this × the depth of the network's output; None: 1
     split_b2: Tensor | None = None  # roll the disparity by this much (x, y) to undo the swap
-    box_b3: Tensor | None = None  # a crop's magnification and left top corner
+    box_b4: Tensor | None = None  # as `camera.magnified_crop_K` takes it
 
     def restore(self, map_bchw: Tensor, scale: int = 0) -> Tensor:
         """A map of the network's input brought back to the loss's image; `scale`: the map is 1/2^scale as large."""
@@ -57,11 +57,11 @@ def build_views(augmented: Augmented, batch: Batch) -> list[View]:
     views = [full]
     if augmented.crop_bn3hw is not None:
         crop = augmented.crop_bn3hw
-        box = batch.crop_box_b3
+        box = batch.crop_box_b4
         K = magnified_crop_K(augmented.K_b33, box)
         # The network sees the crop as if it were a whole image of its usual camera: everything looks `ratio` times
         # closer, so its depth is multiplied by the ratio (Yang et al., BDEdepth).
-        views.append(View(CROP, augmented.crop_input_b3hw, crop[:, 0], crop[:, 1:], K, box[:, 0], box_b3=box))
+        views.append(View(CROP, augmented.crop_input_b3hw, crop[:, 0], crop[:, 1:], K, box[:, 0], box_b4=box))
     if batch.split_b2 is not None:
         # split = size - swapped part: rolling by it puts the first part last.
         permuted = roll(augmented.permute_input_b3hw, batch.split_b2)

@@ -55,16 +55,15 @@ def flip_K(K: Array, width: int) -> Array:
     return K
 
 
-def magnified_crop_K(K_b33: Tensor, box_b3: Tensor) -> Tensor:
-    """K of a crop of the image magnified by r, its left top pixel at (left, top) of the magnified image.
+def magnified_crop_K(K_b33: Tensor, box_b4: Tensor) -> Tensor:
+    """K of a crop of the magnified image: exact for any principal point, each item with its own K.
 
-    Args: K_b33 of the whole image; box_b3 = (r, left, top).
+    Args: K_b33 of the whole image; box_b4 = magnification in x and in y, left and top in magnified pixels.
     """
-    ratio, left, top = box_b3.unbind(-1)
     K = K_b33.clone()
-    K[:, :2, :2] *= ratio[:, None, None]
-    K[:, 0, 2] = (K_b33[:, 0, 2] + 0.5) * ratio - 0.5 - left
-    K[:, 1, 2] = (K_b33[:, 1, 2] + 0.5) * ratio - 0.5 - top
+    ratio, corner = box_b4[:, :2], box_b4[:, 2:]
+    K[:, :2, :2] *= ratio[:, :, None]
+    K[:, :2, 2] = (K_b33[:, :2, 2] + 0.5) * ratio - 0.5 - corner
     return K
 
 

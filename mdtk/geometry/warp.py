@@ -45,9 +45,9 @@ def warp(
     return sample_pixels(source_b3hw, pixels, align_corners)
 
 
-def magnified_crop_pixels(box_b3: Tensor, height: int, width: int) -> Tensor:
+def magnified_crop_pixels(box_b4: Tensor, height: int, width: int) -> Tensor:
     """Where the pixels of a magnified crop (see `camera.magnified_crop_K`) lie in the whole image: (B, H, W, 2)."""
-    ratio, left, top = (value[:, None] for value in box_b3.unbind(-1))
-    u = (torch.arange(width, device=box_b3.device) + left + 0.5) / ratio - 0.5
-    v = (torch.arange(height, device=box_b3.device) + top + 0.5) / ratio - 0.5
+    ratio_x, ratio_y, left, top = (value[:, None] for value in box_b4.unbind(-1))
+    u = (torch.arange(width, device=box_b4.device) + left + 0.5) / ratio_x - 0.5
+    v = (torch.arange(height, device=box_b4.device) + top + 0.5) / ratio_y - 0.5
     return torch.stack(torch.broadcast_tensors(u[:, None, :], v[:, :, None]), -1)

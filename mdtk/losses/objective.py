@@ -206,7 +206,7 @@ def _depth(view: View, sigmoid: Tensor, depth_range_b2: Tensor) -> Tensor:
 def view_consistency(view: View, depth_b1hw: Tensor, full_depth_b1hw: Tensor) -> Tensor:
     """Scale-invariant log error between a view's depth and the whole image's (BDEdepth's consistency loss)."""
     if view.name == CROP:
-        pixels = magnified_crop_pixels(view.box_b3, *depth_b1hw.shape[-2:])
+        pixels = magnified_crop_pixels(view.box_b4, *depth_b1hw.shape[-2:])
         full_depth_b1hw = sample_pixels(full_depth_b1hw, pixels)
     difference = terms.log_depth_difference(depth_b1hw, full_depth_b1hw)
     return terms.scale_invariant_error(difference.flatten(1)).mean()

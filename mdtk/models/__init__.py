@@ -1,0 +1,5 @@
+"""Networks. `build_model` makes them from a recipe, `load_model` opens a checkpoint."""
+
+from mdtk.models.system import LoadedModel, build_model, load_model
+
+__all__ = ["LoadedModel", "build_model", "load_model"]

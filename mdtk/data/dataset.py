@@ -1,0 +1,148 @@
+"""From a split entry to a training sample: frames as uint8, K in pixels, and this sample's augmentation draws."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from mdtk.data.batch import Sample
+from mdtk.data.family import STEREO, Family, Offset
+from mdtk.data.images import magnified_crop, resize_with_K
+
+Key = tuple[int, int]  # (epoch, index): what the sampler asks for
+
+
+@dataclass(frozen=True)
+class DrawOptions:
+    """What may be drawn for a sample (the AUGMENT and VIEWS keys)."""
+
+    flip: float = 0.5
+    jitter: float = 0.5
+    brightness: float = 0.2
+    contrast: float = 0.2
+    saturation: float = 0.2
+    hue: float = 0.1
+    per_frame: bool = False
+    local_crop: bool = False
+    crop_ratio: tuple[float, float] = (1.2, 2.0)
+    split_permute: bool = False
+    permute_ratio: tuple[float, float] = (0.1, 0.9)
+
+
+NO_DRAWS = DrawOptions(flip=0.0, jitter=0.0)
+
+
+@dataclass(frozen=True)
+class Draws:
+    """One sample's draws. The order of drawing is fixed, so one option never changes another's draws."""
+
+    flip: bool
+    jitter_n5: np.ndarray
+    order_n4: np.ndarray
+    crop: tuple[float, float, float]  # magnification; left and top as fractions of what is left over
+    cut: tuple[float, float]  # where the target is cut, as fractions of width and height
+
+    @staticmethod
+    def draw(options: DrawOptions, generator: np.random.Generator, frames: int) -> Draws:
+        flip = bool(generator.random() < options.flip)
+        on = generator.random() < options.jitter
+        ratio = generator.uniform(*options.crop_ratio)
+        crop = (ratio, generator.random(), generator.random())
+        cut = tuple(generator.uniform(*options.permute_ratio, size=2))
+        rows = frames + 2 if options.per_frame else 1
+        spread = np.array([options.brightness, options.contrast, options.saturation, options.hue])
+        factors = generator.uniform(-spread, spread, size=(rows, 4)) + [1, 1, 1, 0]
+        jitter = np.concatenate([np.full((rows, 1), on), factors], 1).astype(np.float32)
+        order = generator.permuted(np.tile(np.arange(4), (rows, 1)), axis=1)
+        return Draws(flip, jitter, order, crop, cut)
+
+
+class MonoDataset(Dataset):
+    """Training samples of one family. An item is asked for by (epoch, index): its draws follow from the seed, the
+    epoch and the index alone, whatever the number of workers, processes or restarts.
+
+    Args: sources in frames, `stereo` appends the other camera; size (width, height) of the network's input;
+    baseline in depth units (0: the rig's metres); depth_range of this set's sigmoid.
+    """
+
+    def __init__(
+        self,
+        family: Family,
+        sources: Sequence[int],
+        stereo: bool,
+        size: tuple[int, int],
+        *,
+        baseline: float = 0.1,
+        depth_range: tuple[float, float] = (0.1, 100.0),
+        options: DrawOptions = NO_DRAWS,
+        seed: int = 0,
+    ) -> None:
+        self.family, self.size, self.options, self.seed = family, size, options, seed
+        self.offsets: list[Offset] = [0, *sources, *([STEREO] if stereo else [])]
+        self.stereo, self.baseline = stereo, baseline
+        self.depth_range = np.array(depth_range, np.float32)
+
+    def __len__(self) -> int:
+        return len(self.family)
+
+    def __getitem__(self, key: Key) -> Sample:
+        epoch, index = key
+        generator = np.random.default_rng((self.seed, epoch, index))
+        draws = Draws.draw(self.options, generator, len(self.offsets))
+        images = self.family.images(index, self.offsets)
+        K = self.family.intrinsics(index, images[0].size)
+        frames, K = resize_with_K(images, K, self.size)
+        return Sample(
+            name=self.family.name(index),
+            frames_n3hw=frames,
+            K_33=K.astype(np.float32),
+            stereo_T_44=self._stereo_T(index),
+            depth_range_2=self.depth_range,
+            flip=draws.flip,
+            jitter_n5=draws.jitter_n5,
+            order_n4=draws.order_n4,
+            **self._view_draws(images, draws),
+        )
+
+    def _view_draws(self, images: list, draws: Draws) -> dict[str, np.ndarray]:
+        width, height = self.size
+        fields = {}
+        if self.options.local_crop:
+            ratio, x, y = draws.crop
+            room = int(width * ratio) - width, int(height * ratio) - height
+            left, top = int(room[0] * x), int(room[1] * y)
+            # The box counts in the flipped image: cut its mirror here, the device flips the crop with the rest.
+            cut_left = room[0] - left if draws.flip else left
+            crops, box = magnified_crop(images, self.size, ratio, cut_left, top)
+            box[2] = left
+            fields |= {"crop_n3hw": crops, "crop_box_4": box}
+        if self.options.split_permute:
+            swapped = int(width * draws.cut[0]), int(height * draws.cut[1])
+            fields["split_2"] = np.array([width - swapped[0], height - swapped[1]])
+        return fields
+
+    def _stereo_T(self, index: int) -> np.ndarray:
+        T = np.eye(4, dtype=np.float32)
+        if self.stereo:
+            sign, metres = self.family.stereo_pose(index)
+            T[0, 3] = sign * (self.baseline or metres)
+        return T
+
+
+class MixedDataset(Dataset):
+    """Several datasets behind one index."""
+
+    def __init__(self, sets: Sequence[MonoDataset]) -> None:
+        self.sets = list(sets)
+        self.starts = np.cumsum([0, *[len(dataset) for dataset in sets]])
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def __getitem__(self, key: Key) -> Sample:
+        epoch, index = key
+        which = int(np.searchsorted(self.starts, index, side="right")) - 1
+        return self.sets[which][epoch, index - int(self.starts[which])]

@@ -1,0 +1,67 @@
+"""Which samples a process takes: a resumable training stream, and an exact share for inference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from mdtk.errors import MdtkError
+
+
+def share(count: int, rank: int, world_size: int) -> range:
+    """The indices of one process: every index belongs to exactly one process, none is repeated."""
+    return range(rank, count, world_size)
+
+
+class TrainSampler:
+    """Batches of (epoch, index) keys for one process, from `start_step` to `stop_step`, over all epochs in between.
+
+    An epoch is a permutation drawn from (seed, epoch); its last incomplete batch is left out. Step k of an epoch
+    takes the k-th run of `batch_size` samples and each process its share of that run, so the same samples make a
+    step whatever the number of processes. `weights`: of each set, round(weight × size) samples an epoch.
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        weights: Sequence[float],
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        if batch_size % world_size:
+            raise MdtkError(f"SOLVER.BATCH_SIZE {batch_size} is not a multiple of the {world_size} processes")
+        self.sizes, self.weights, self.seed = list(sizes), list(weights), seed
+        self.batch_size, self.rank, self.part = batch_size, rank, batch_size // world_size
+        self.counts = [round(weight * size) for weight, size in zip(weights, sizes, strict=True)]
+        self.steps_per_epoch = sum(self.counts) // batch_size
+        if not self.steps_per_epoch:
+            raise MdtkError(
+                f"the training split has {sum(self.counts)} samples, fewer than SOLVER.BATCH_SIZE {batch_size}; "
+                "lower it or give a larger split"
+            )
+        self.start_step, self.stop_step = 0, self.steps_per_epoch
+
+    def __len__(self) -> int:
+        return self.stop_step - self.start_step
+
+    def epoch_order(self, epoch: int) -> np.ndarray:
+        """All sample indices of an epoch in order."""
+        generator = np.random.default_rng((self.seed, epoch))
+        picks, start = [], 0
+        for size, count in zip(self.sizes, self.counts, strict=True):
+            rounds = [generator.permutation(size) for _ in range(-(-count // size) if size else 0)]
+            picks.append(start + np.concatenate([*rounds, np.empty(0, int)])[:count])
+            start += size
+        return generator.permutation(np.concatenate(picks).astype(int))
+
+    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+        epoch, order = -1, np.empty(0, int)
+        for step in range(self.start_step, self.stop_step):
+            if step // self.steps_per_epoch != epoch:
+                epoch = step // self.steps_per_epoch
+                order = self.epoch_order(epoch)
+            first = (step % self.steps_per_epoch) * self.batch_size + self.rank * self.part
+            yield [(epoch, int(index)) for index in order[first : first + self.part]]

@@ -1,0 +1,51 @@
+"""Optimizer, learning-rate schedule, averaging of weights."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from yacs.config import CfgNode
+
+
+def build_optimizer(cfg: CfgNode, module: nn.Module) -> torch.optim.Optimizer:
+    """Adam, AdamW or SGD over every parameter that trains."""
+    solver = cfg.SOLVER
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    if solver.OPTIMIZER == "sgd":
+        return torch.optim.SGD(parameters, solver.LR, momentum=solver.MOMENTUM, weight_decay=solver.WEIGHT_DECAY)
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[solver.OPTIMIZER]
+    fused = parameters[0].device.type == "cuda" or None
+    return kind(parameters, solver.LR, betas=tuple(solver.BETAS), weight_decay=solver.WEIGHT_DECAY, fused=fused)
+
+
+def learning_rate(cfg: CfgNode, step: int, steps_per_epoch: int, total_steps: int) -> float:
+    """The rate of a step: a function of the step alone, so a resumed run needs no scheduler state.
+
+    `step`: LR × GAMMA^(number of STEP_EPOCHS that have begun); the published recipes drop at epoch index 15 with
+    torch 0.4.1 and at 14 with torch >= 1.1, STEP_EPOCHS says which. `cosine`: from LR to MIN_LR over all steps.
+    """
+    solver = cfg.SOLVER
+    if solver.SCHEDULE == "step":
+        begun = sum(step >= epoch * steps_per_epoch for epoch in solver.STEP_EPOCHS)
+        rate = solver.LR * solver.GAMMA**begun
+    else:
+        share = step / max(1, total_steps)
+        rate = solver.MIN_LR + (solver.LR - solver.MIN_LR) * (1 + math.cos(math.pi * share)) / 2
+    if step < solver.WARMUP_STEPS:
+        rate *= (step + 1) / solver.WARMUP_STEPS
+    return rate
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def build_average(cfg: CfgNode, module: nn.Module) -> AveragedModel | None:
+    """An exponential moving average of weights and buffers (Polyak and Juditsky 1992; Tarvainen and Valpola 2017)."""
+    if not cfg.SOLVER.EMA:
+        return None
+    return AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(cfg.SOLVER.EMA), use_buffers=True)
