@@ -72,6 +72,8 @@ class Encoder(nn.Module):
         x = (images_b3hw - IMAGE_MEAN) / IMAGE_STD
         features = self.backbone(x)
         features = [features[index] for index in self._kept]
+        if getattr(self.backbone, "output_fmt", "NCHW") == "NHWC":
+            features = [feature.permute(0, 3, 1, 2).contiguous() for feature in features]
         return features if self.context is None else [self.context(x), *features]
 
 
@@ -120,6 +122,8 @@ def _create_backbone(name: str, pretrained: bool, in_channels: int) -> nn.Module
         options["zero_init_last"] = False  # torchvision's initialisation, which from-scratch results were made with
     if is_model_in_modules(name, ["hrnet"]):
         options["feature_location"] = ""  # the branches themselves, not the widened classification features
+    if is_model_in_modules(name, ["swin_transformer", "swin_transformer_v2"]):
+        options["strict_img_size"] = False  # any size, not the one that the classifier was trained with
     tag = CLASSIC_WEIGHTS.get(name, name) if pretrained else name
     try:
         return timm.create_model(tag, features_only=True, pretrained=pretrained, in_chans=in_channels, **options)

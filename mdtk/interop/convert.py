@@ -1,0 +1,100 @@
+"""Recognising a published checkpoint, and turning it into a native one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mdtk.config import check, override
+from mdtk.errors import MdtkError
+from mdtk.interop.bdedepth import convert_bdedepth
+from mdtk.interop.gluoncv import convert_gluoncv
+from mdtk.interop.imagenet import convert_imagenet
+from mdtk.interop.monodepth2 import convert_monodepth2
+from mdtk.interop.paddle import convert_paddle
+from mdtk.interop.torch_files import read_torch
+from mdtk.interop.transfer import ConvertedCheckpoint
+
+CONVERTERS: dict[str, Callable[[Path], ConvertedCheckpoint]] = {
+    "monodepth2": convert_monodepth2,
+    "bdedepth": convert_bdedepth,
+    "paddle": convert_paddle,
+    "gluoncv": convert_gluoncv,
+    "imagenet": convert_imagenet,
+}
+
+HDF5_START = b"\x89HDF\r\n\x1a\n"
+MXNET_START = b"\x12\x01\0\0\0\0\0\0"
+CHANGEABLE = ("DATA.", "EVAL.", "MODEL.MIN_DEPTH", "MODEL.MAX_DEPTH")
+
+
+def recognise(path: str | os.PathLike) -> str:
+    """The format of the checkpoint at `path`, a key of `CONVERTERS`: by a folder's files, by a file's content."""
+    path = Path(path)
+    if path.is_dir():
+        return _recognise_folder(path)
+    if not path.is_file():
+        raise MdtkError(f"checkpoint not found: {path}; give a file or a folder")
+    with path.open("rb") as file:
+        start = file.read(8)
+    if start == HDF5_START or path.suffix == ".h5":
+        return "imagenet"
+    if start == MXNET_START or path.suffix == ".params":
+        return "gluoncv"
+    if path.suffix == ".pdparams":
+        if path.stem in ("encoder", "depth", "pose_encoder", "pose"):
+            raise MdtkError(f"{path}: one network of a Paddle checkpoint; give its folder, {path.parent}")
+        return "imagenet"
+    return _recognise_torch(path)
+
+
+def _recognise_folder(path: Path) -> str:
+    for name, format_name in (("encoder.pth", "monodepth2"), ("encoder.pdparams", "paddle")):
+        if (path / name).is_file():
+            return format_name
+    if any(path.glob("*.params")):
+        return "gluoncv"
+    raise MdtkError(
+        f"{path}: no known checkpoint in this folder (looked for encoder.pth, encoder.pdparams, *.params); "
+        "give the folder that holds the weights, or the file itself"
+    )
+
+
+def _recognise_torch(path: Path) -> str:
+    content = read_torch(path)
+    if content.get("format") == "mdtk":
+        raise MdtkError(f"{path}: is a native checkpoint already; use it as it is")
+    if "encoder" in content and "depth" in content:
+        return "bdedepth"
+    if "conv1.weight" in content and "encoder.conv1.weight" not in content:
+        return "imagenet"
+    if path.stem in ("encoder", "depth", "pose_encoder", "pose"):
+        raise MdtkError(f"{path}: one network of a Monodepth2 checkpoint; give its folder, {path.parent}")
+    raise MdtkError(
+        f"{path}: not a checkpoint that this project knows ({', '.join(CONVERTERS)}); its keys begin with "
+        f"{', '.join(map(str, list(content)[:5])) or 'nothing'}"
+    )
+
+
+def convert(path: str | os.PathLike, format: str = "auto", overrides: Sequence[str] = ()) -> ConvertedCheckpoint:
+    """Reads a published checkpoint strictly: every name and shape must fit, or an `MdtkError` lists what does not.
+
+    `format`: a key of `CONVERTERS`, or `auto`. `overrides`: `KEY VALUE` pairs for what the files do not tell
+    (DATA.*, EVAL.*, MODEL.MIN_DEPTH, MODEL.MAX_DEPTH).
+    """
+    if format not in ("auto", *CONVERTERS):
+        raise MdtkError(f"--format {format}: choose auto, {', '.join(CONVERTERS)}")
+    for key in overrides[::2]:
+        if not key.startswith(CHANGEABLE):
+            raise MdtkError(
+                f"{key}: a conversion takes this from the checkpoint; only DATA.*, EVAL.*, "
+                "MODEL.MIN_DEPTH and MODEL.MAX_DEPTH may be given"
+            )
+    name = recognise(path) if format == "auto" else format
+    converted = CONVERTERS[name](Path(path))
+    override(converted.cfg, overrides)
+    check(converted.cfg)
+    if not converted.meta.get("partial"):
+        converted.meta |= {"height": converted.cfg.DATA.HEIGHT, "width": converted.cfg.DATA.WIDTH}
+    return converted

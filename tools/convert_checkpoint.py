@@ -1,0 +1,39 @@
+#!/usr/bin/env python3
+"""Converts a published checkpoint into a native one.
+
+  python tools/convert_checkpoint.py --input FOLDER|FILE --output FILE.pth [--format auto] [KEY VALUE ...]
+
+KEY VALUE pairs give what the files do not tell, e.g. MODEL.MAX_DEPTH 10 DATA.WIDTH 1024.
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from mdtk.errors import run_tool
+from mdtk.interop.convert import CONVERTERS, convert
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--input", required=True, help="a checkpoint's folder or file")
+    parser.add_argument("--output", required=True, help="native weights file to write")
+    parser.add_argument("--format", default="auto", choices=["auto", *CONVERTERS])
+    parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="configuration keys to set")
+    args = parser.parse_args()
+    converted = convert(args.input, args.format, args.overrides)
+    converted.save(args.output)
+    model, data = converted.cfg.MODEL, converted.cfg.DATA
+    print(
+        f"{converted.meta['source_format']}: {model.ENCODER} with the {model.DECODER} decoder, pose {model.POSE}, "
+        f"{data.WIDTH}x{data.HEIGHT}, {len(converted.state)} tensors"
+    )
+    if converted.dropped:
+        print(f"left out on purpose: {', '.join(converted.dropped)}")
+    for note in converted.notes:
+        print(f"note: {note}")
+    print(f"wrote {args.output}")
+
+
+if __name__ == "__main__":
+    run_tool(main)
