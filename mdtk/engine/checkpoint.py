@@ -32,6 +32,7 @@ class TrainState:
     best: float | None = None  # lowest validation loss so far
     best_step: int | None = None
     history: list[dict] = field(default_factory=list)  # one record an epoch
+    pictures: dict[str, torch.Tensor] = field(default_factory=dict)  # of the epoch's last step; not saved
 
     @property
     def evaluated(self) -> DepthSystem:

@@ -35,7 +35,9 @@ def pick_device(name: str) -> torch.device:
         raise MdtkError("DEVICE cuda: torch sees no GPU here; set DEVICE cpu or auto")
     local = int(os.environ.get("LOCAL_RANK", 0))
     if local >= torch.cuda.device_count():
-        raise MdtkError(f"{local + 1} processes on a machine with {torch.cuda.device_count()} GPUs; lower --nproc_per_node")
+        raise MdtkError(
+            f"{local + 1} processes on a machine with {torch.cuda.device_count()} GPUs; lower --nproc_per_node"
+        )
     torch.cuda.set_device(local)
     return torch.device("cuda", local)
 

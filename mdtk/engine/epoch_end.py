@@ -1,0 +1,104 @@
+"""What closes an epoch: validation, evaluation, log lines, pictures, checkpoints."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from mdtk import viz
+from mdtk.engine import distributed
+from mdtk.engine.checkpoint import BEST, LAST, TrainState, save_checkpoint, save_weights
+from mdtk.engine.step import forward
+from mdtk.evaluation.run import build_run_options, evaluate_protocols
+from mdtk.models.system import full_disparity
+
+if TYPE_CHECKING:
+    from mdtk.engine.trainer import Run
+
+
+def close_epoch(run: Run, state: TrainState) -> None:
+    """Validates and evaluates the networks, logs, and saves. Every process takes part."""
+    cfg = run.cfg
+    epoch = -(-state.step // run.sampler.steps_per_epoch)
+    distributed.broadcast_buffers(state.system)
+    record = {"epoch": epoch, "step": state.step}
+    if run.val_loader is not None:
+        record["val_loss"] = validate(run, state)
+    if cfg.EVAL.PROTOCOLS and (epoch % cfg.EVAL.PERIOD == 0 or state.step >= run.total_steps):
+        record |= evaluate(run, state)
+    improved = "val_loss" in record and (state.best is None or record["val_loss"] < state.best)
+    if improved:
+        state.best, state.best_step = record["val_loss"], state.step
+    state.history.append(record)
+    if distributed.is_main():
+        run.logger.say(describe(record, run.epochs, improved))
+        run.logger.record("epoch", state.step, {name: value for name, value in record.items() if name != "step"})
+        if state.pictures:
+            run.logger.pictures(state.step, render(state.pictures, cfg.LOG.IMAGES))
+        if improved:
+            save_weights(run.out_dir / BEST, cfg, state, epoch)
+        if cfg.CHECKPOINT.KEEP_EPOCHS:
+            save_weights(run.out_dir / f"weights_{epoch:03d}.pth", cfg, state, epoch)
+        # Last of all: a run that is killed before this line resumes before this epoch's end, and repeats it.
+        save_checkpoint(run.out_dir / LAST, cfg, state)
+    distributed.barrier()
+
+
+@torch.no_grad()
+def validate(run: Run, state: TrainState) -> float:
+    """The training loss on the validation split, without augmentation or ties: the mean over its samples."""
+    system = state.evaluated.eval()
+    options = dataclasses.replace(run.options, tie_noise=0.0)
+    total = torch.zeros(2, dtype=torch.float64, device=run.device)
+    for batch in run.val_loader:
+        batch = batch.to(run.device)
+        loss = forward(system, batch, options).total
+        total += torch.stack([loss.double() * len(batch), loss.new_tensor(len(batch), dtype=torch.float64)])
+    loss, count = distributed.all_sum(total).tolist()
+    return loss / count
+
+
+def evaluate(run: Run, state: TrainState) -> dict[str, float]:
+    """The configured protocols, sharded over the processes: "protocol/metric" → mean."""
+    cfg = run.cfg
+    system = state.evaluated.eval()
+
+    def disparity(images: torch.Tensor) -> torch.Tensor:
+        with torch.inference_mode():
+            return full_disparity(system, images, cfg)
+
+    options = build_run_options(cfg, trivial=False)
+    return {
+        f"{evaluation.protocol.key}/{name}": value
+        for evaluation in evaluate_protocols(disparity, cfg, cfg.EVAL.PROTOCOLS, options)
+        for name, value in evaluation.means.items()
+    }
+
+
+def describe(record: dict, epochs: int, improved: bool) -> str:
+    """The epoch's line on the console."""
+    parts = [f"epoch {record['epoch']}/{epochs}", f"step {record['step']}"]
+    if "val_loss" in record:
+        parts.append(f"val loss {record['val_loss']:.4f}{' (best)' if improved else ''}")
+    for name, value in record.items():
+        if name.endswith(("/abs_rel", "/rmse", "/a1")):
+            parts.append(f"{name.replace('/', ' ')} {value:.4f}")
+    return ", ".join(parts) + time.strftime("  [%H:%M:%S]")
+
+
+def render(pictures: dict[str, torch.Tensor], count: int) -> dict:
+    """Target, disparity, warped sources and automask of the first samples, one row a sample."""
+    columns = [_rgb(pictures["target"]), [viz.colour_disparity(d[0].cpu().numpy()) for d in pictures["disparity"]]]
+    columns += [_rgb(source) for source in pictures["warped"].unbind(1)]
+    if "automask" in pictures:
+        columns.append(_rgb(pictures["automask"][:, None].expand(-1, 3, -1, -1)))
+    rows = [np.concatenate(row, 1) for row in list(zip(*columns, strict=True))[:count]]
+    return {"target, disparity, warped sources, automask": np.concatenate(rows, 0)}
+
+
+def _rgb(images_b3hw: torch.Tensor) -> list:
+    return list((images_b3hw.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy())
