@@ -29,12 +29,13 @@ class Size:
 
 SIZES = {
     "small": Size((130, 130, 165, 150), 256, 77, 148.2),
+    "tiny": Size((8, 8, 8, 8), 192, 58, 111.4),
     "full": Size((400, 400, 500, 450), 620, 187, 359.4),
 }
 
 
 def plan(scale: str, seed: int) -> dict[int, DriveSpec]:
-    """Sequence number → drive. Its grey cameras coincide with the colour ones: the poses are the left colour camera's."""
+    """Sequence number → drive. The grey cameras coincide with the colour ones, so the poses are camera 2's too."""
     size = SIZES[scale]
     specs = {}
     for sequence, frames in zip((*_TRAIN, *_TEST), size.frames, strict=True):

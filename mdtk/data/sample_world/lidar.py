@@ -40,13 +40,11 @@ def semi_dense(depth: np.ndarray, focal: float, center_y: float, seed: list[int]
     Kept: up to 80 m, below the LiDAR's upper beam, away from depth edges, and about a third of the pixels.
     """
     height = depth.shape[0]
+    depth = np.minimum(depth, 1e4)  # the sky may be infinitely far
     up = (center_y - np.arange(height)[:, None]) / focal
     edge = np.zeros(depth.shape, bool)
     for axis in (0, 1):
-        jump = (
-            np.abs(np.diff(depth, axis=axis))
-            > 0.08 * np.minimum(depth, 200)[: height - (axis == 0), : depth.shape[1] - axis]
-        )
+        jump = np.abs(np.diff(depth, axis=axis)) > 0.08 * np.take(depth, range(depth.shape[axis] - 1), axis)
         edge |= np.pad(jump, [(0, 1), (0, 0)] if axis == 0 else [(0, 0), (0, 1)])
         edge |= np.pad(jump, [(1, 0), (0, 0)] if axis == 0 else [(0, 0), (1, 0)])
     kept = (depth < 80) & ~edge & (up < np.tan(np.radians(2.0)))

@@ -170,6 +170,11 @@ def _clouds(rng: np.random.Generator) -> np.ndarray:
     return np.clip(sky + cover * (cloud - sky), 0, 1)
 
 
+def _bark(rng: np.random.Generator) -> np.ndarray:
+    grey = 0.5 + 0.5 * (_planks(rng)[..., :1] - 0.45) + 0.1 * fractal_noise(rng, 8)[..., None]
+    return _tinted(grey, (0.4, 0.32, 0.26))
+
+
 def _treeline(rng: np.random.Generator, grass: np.ndarray) -> np.ndarray:
     grey = 0.5 + 0.2 * fractal_noise(rng, 8, 6, 0.75) + 0.2 * (grass[..., 0] - 0.5)
     return _tinted(grey, (0.26, 0.36, 0.22))
@@ -202,9 +207,7 @@ def paint_all(seed: int) -> dict[str, np.ndarray]:
         "concrete": _tinted(rough, (0.55, 0.54, 0.52)),
         "planks": _planks(rng),
         "leaves": _tinted(photos["grass"] * (1 + 0.35 * fractal_noise(rng, 6)[..., None]), (0.22, 0.38, 0.14)),
-        "bark": _tinted(
-            0.5 + 0.5 * (_planks(rng)[..., :1] - 0.45) + 0.1 * fractal_noise(rng, 8)[..., None], (0.4, 0.32, 0.26)
-        ),
+        "bark": _bark(rng),
         "clouds": _clouds(rng),
         "treeline": _treeline(rng, photos["grass"]),
         "car_side": _car_side(rng, van=False),

@@ -12,6 +12,7 @@ from mdtk.data.sample_world.scene import Rounds, Scene, Snapshot
 from mdtk.data.sample_world.shade import shade
 from mdtk.data.sample_world.textures import load_atlas
 
+_LENS_BLUR = 0.5  # pixels (deviation): a lens blurs more than a pixel's box; the image can then be interpolated
 _UP = np.array([0.0, -1.0, 0.0])
 
 
@@ -64,6 +65,7 @@ def render_image(
     color = shade(rays, distance, number, world, rotation, position, load_atlas(scene.atlas_seed))
     color = np.minimum(color, 255)
     if supersample > 1:
+        color = cv2.GaussianBlur(color, (0, 0), _LENS_BLUR * supersample, borderType=cv2.BORDER_REPLICATE)
         color = cv2.resize(color, (width, height), interpolation=cv2.INTER_AREA)
     return np.rint(color).astype(np.uint8)
 

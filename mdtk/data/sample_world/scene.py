@@ -158,7 +158,7 @@ class SceneBuilder:
         if tile is None:
             tile = tuple(size)
         elif not level:
-            start = start + [self.rng.uniform(0, 2 * tile[0]), tile[1] - size[1]]  # a tile's foot on the quad's
+            start = start + np.array([self.rng.uniform(0, 2 * tile[0]), tile[1] - size[1]])  # foot on foot
         if light is None:
             light = 0.72 + 0.38 * max(0.0, float(normal @ _SUN))
         self._quads.append((origin, edge_u, edge_v, normal, axis_u, axis_v, start))

@@ -122,25 +122,31 @@ def _ground(builder: SceneBuilder, path: Path, style: Style, length: float) -> N
     builder.quad(corner, *edges, (0, -1, 0), style.ground, (3.6, 3.6), level=True)
     sky = corner - [0, 70.0, 0]
     builder.quad(sky, *edges, (0, 1, 0), "clouds", (190.0, 190.0), level=True, light=1.1, macro_tile=1e6)
-    step, half, walk = 4.0, style.half_road, style.sidewalk
+    step = 4.0
     for number, s in enumerate(np.arange(-_BEHIND, length + _AHEAD - step, step)):
-        point, heading = path.at(s + step / 2)
-        right, forward = heading_axes(heading)
-        foot = np.array([point[0], 0.0, point[1]])
-        along = forward * (step + 0.4)  # overlaps its neighbour, with the same texture
+        _road_segment(builder, *path.at(s + step / 2), style, step + 0.4, dash=number % 2 == 1)
 
-        def strip(lateral, width, height, texture, tile, color=(1, 1, 1)):
-            corner = foot + right * lateral - along / 2 - [0, height, 0]
-            builder.quad(corner, right * width, along, (0, -1, 0), texture, tile, color, level=True)
 
-        strip(-half, 2 * half, 0.005, "asphalt", (5.0, 5.0))
-        strip(half, walk, 0.13, "paving", (2.6, 2.6))
-        strip(-half - walk, walk, 0.13, "paving", (2.6, 2.6))
-        for side in (-1, 1):
-            kerb = foot + right * half * side - [0, 0.13, 0] - side * along / 2
-            builder.quad(kerb, side * along, (0, 0.13, 0), -side * right, "concrete", (1.5, 1.5), (1.2, 1.2, 1.2))
-        if number % 2:
-            strip(-0.07, 0.14, 0.008, "plain", (2.0, 2.0), (1.7, 1.7, 1.65))
+def _road_segment(
+    builder: SceneBuilder, point: np.ndarray, heading: float, style: Style, length: float, dash: bool
+) -> None:
+    """Road, both sidewalks with their kerbs, and maybe a dash; it overlaps its neighbours with the same texture."""
+    right, forward = heading_axes(heading)
+    foot, along, half, walk = np.array([point[0], 0.0, point[1]]), forward * length, style.half_road, style.sidewalk
+    strips = [  # lateral start, width, height, texture, tile, tone
+        (-half, 2 * half, 0.005, "asphalt", 5.0, 1.0),
+        (half, walk, 0.13, "paving", 2.6, 1.0),
+        (-half - walk, walk, 0.13, "paving", 2.6, 1.0),
+    ]
+    if dash:
+        strips.append((-0.07, 0.14, 0.008, "plain", 2.0, 1.7))
+    for lateral, width, height, texture, tile, tone in strips:
+        corner = foot + right * lateral - along / 2 - [0, height, 0]
+        color = (tone, tone, tone)
+        builder.quad(corner, right * width, along, (0, -1, 0), texture, (tile, tile), color, level=True)
+    for side in (-1, 1):
+        kerb = foot + right * half * side - [0, 0.13, 0] - side * along / 2
+        builder.quad(kerb, side * along, (0, 0.13, 0), -side * right, "concrete", (1.5, 1.5), (1.2, 1.2, 1.2))
 
 
 def _buildings(builder: SceneBuilder, path: Path, style: Style, side: int, length: float) -> None:

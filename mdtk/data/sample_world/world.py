@@ -18,7 +18,7 @@ from mdtk.files import write_text
 
 VERSION = 1  # of the world: raised when its content changes
 FAMILIES = {"kitti_raw": kitti_raw, "kitti_odom": kitti_odom}
-SCALES = ("small", "full")
+SCALES = ("small", "full", "tiny")  # tiny: a few frames of each family, for tests
 STAMP = "sample.json"
 
 
