@@ -1,4 +1,4 @@
-"""Which frames of a clip are entries: names, targets that have their sources, motion, train and val, text lists."""
+"""Clips, their camera, and which frames are entries: those with all sources, that move, of train or val, or listed."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from mdtk.data.frames import grey_stack, motion
 from mdtk.errors import MdtkError
 from mdtk.files import resolve_data
+from mdtk.geometry.camera import intrinsics, resize_K
 
 SPLITS = ("train", "val", "all")
 
@@ -20,6 +23,18 @@ class Clip:
     name: str
     frames: tuple[Path, ...]
     depth: Path | None = None
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Intrinsics fx, fy, cx, cy in pixels (pixel centres at integers) of an image of `size` = (width, height)."""
+
+    k: tuple[float, float, float, float]
+    size: tuple[float, float]
+
+    def matrix(self, size: tuple[int, int]) -> np.ndarray:
+        """K (3, 3) float64 of the same view resampled to `size` = (width, height)."""
+        return resize_K(intrinsics(*self.k), self.size, size)
 
 
 def unique_names(paths: Sequence[Path]) -> list[str]:

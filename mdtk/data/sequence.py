@@ -7,37 +7,24 @@ count s frames, and lets `train`, `val` and `all` start from every s-th frame.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from PIL import Image
 
-from mdtk.data.clips import SPLITS, Clip, moving, part, read_list, targets_of, unique_names
+from mdtk.data.clips import SPLITS, Camera, Clip, moving, part, read_list, targets_of, unique_names
 from mdtk.data.family import Family, Offset, open_rgb
 from mdtk.data.frames import list_frames
 from mdtk.data.video import VIDEO_SUFFIXES, extract_frames
 from mdtk.errors import MdtkError
 from mdtk.files import resolve_data
-from mdtk.geometry.camera import intrinsics, resize_K
+from mdtk.geometry.camera import intrinsics
 
 if TYPE_CHECKING:
     from yacs.config import CfgNode
 
 NOMINAL_FOCAL = 0.8  # focal length over image width where the camera is unknown: about 64 degrees across, as of a phone
-
-
-@dataclass(frozen=True)
-class Camera:
-    """Intrinsics fx, fy, cx, cy in pixels (pixel centres at integers) of an image of `size` = (width, height)."""
-
-    k: tuple[float, float, float, float]
-    size: tuple[float, float]
-
-    def matrix(self, size: tuple[int, int]) -> np.ndarray:
-        """K (3, 3) float64 of the same view resampled to `size` = (width, height)."""
-        return resize_K(intrinsics(*self.k), self.size, size)
 
 
 class SequenceFamily(Family):

@@ -1,0 +1,47 @@
+#!/usr/bin/env python3
+"""Predicts a folder of frames or a video, and writes a film: the input above its disparity, one steady colour range.
+
+python tools/test_video.py --image_path FOLDER|VIDEO --checkpoint FILE.pth --output out.gif|out.mp4
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from mdtk.engine.distributed import pick_device
+from mdtk.errors import MdtkError, run_tool
+from mdtk.film import check_suffix
+from mdtk.models import load_model
+from mdtk.prediction import Predictor, predict_film
+from mdtk.prediction.film import Source
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--image_path", type=Path, required=True, help="a folder of frames, or a video file")
+    parser.add_argument("--checkpoint", required=True, help="a native or converted checkpoint")
+    parser.add_argument("--output", type=Path, required=True, help="out.gif or out.mp4")
+    parser.add_argument("--stride", type=int, default=1, help="take every so many-th frame")
+    parser.add_argument("--max_frames", type=int, default=0, help="stop after so many taken frames; 0: all")
+    parser.add_argument("--fps", type=float, default=0.0, help="frames a second; 0: the video's, 10 for a folder")
+    parser.add_argument("--width", type=int, default=0, help="pixels; 0: at most 480 for a GIF, 960 for an MP4")
+    parser.add_argument("--post_process", action="store_true", help="average with the mirrored image's prediction")
+    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
+    args = parser.parse_args()
+    for name, least in (("stride", 1), ("max_frames", 0), ("fps", 0), ("width", 0)):
+        if getattr(args, name) < least:
+            raise MdtkError(f"--{name} is {getattr(args, name)}; it must be at least {least}")
+    check_suffix(args.output)
+    device = pick_device(args.device)
+    predictor = Predictor(load_model(args.checkpoint, device), device, args.post_process)
+    source = Source(args.image_path, args.stride, args.max_frames)
+    report = predict_film(predictor, source, args.output, args.fps, args.width)
+    width, height = report.size
+    print(f"{report.frames} frames of {width}x{height} at {report.rate:g} a second")
+    print(f"colours from disparity {report.range[0]:.4g} (dark) to {report.range[1]:.4g} (bright), in the model's unit")
+    print(f"wrote {args.output} ({args.output.stat().st_size / 1e6:.1f} MB)")
+
+
+if __name__ == "__main__":
+    run_tool(main)
