@@ -104,10 +104,10 @@ def test_bdedepth(reference, folder, name, encoder):
     parts |= {part: pose[part] for part in ("pose_encoder", "pose")}
     converted = convert(write_bdedepth(folder / "model19.pth", parts))
     stored = reference.npz("bdedepth_networks")
-    model = converted.cfg.MODEL
-    assert model.ENCODER == encoder
-    assert model.DECODER == "grid"
-    assert model.CONTEXT_STEM
+    model = dict(converted.cfg.MODEL)
+    assert model["ENCODER"] == encoder
+    assert model["DECODER"] == "grid"
+    assert model["CONTEXT_STEM"]
     check_depth(converted, reference, [stored[f"bdedepth/{name}/disp{s}"] for s in range(4)])
     if name == "resnet18":
         check_pose(converted, reference, stored, "bdedepth/resnet18/")
