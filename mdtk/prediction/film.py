@@ -54,9 +54,9 @@ class Source:
             yield np.asarray(open_rgb(path))
 
     def rate(self) -> float:
-        """Frames a second after the stride."""
-        rate = FOLDER_RATE if self.path.is_dir() else frame_rate(self.path) or FOLDER_RATE
-        return rate / self.stride
+        """Frames a second: a video keeps its speed whatever the stride; a folder has none to keep."""
+        rate = 0.0 if self.path.is_dir() else frame_rate(self.path)
+        return rate / self.stride if rate else FOLDER_RATE
 
 
 @dataclass

@@ -58,7 +58,7 @@ def test_stride_and_limit(folder, tmp_path):
     assert predict_film(Predictor(StandIn()), Source(folder, stride=2), output).frames == 3
     assert [round(frame[:64].mean() / 60) for frame in gif_frames(output)] == [0, 2, 4]
     report = predict_film(Predictor(StandIn()), Source(folder, stride=2, limit=2), output)
-    assert (report.frames, report.rate) == (2, 5.0)
+    assert (report.frames, report.rate) == (2, 10.0)
     assert [round(frame[:64].mean() / 60) for frame in gif_frames(output)] == [0, 2]
 
 
@@ -66,6 +66,8 @@ def test_a_video_keeps_its_rate(tmp_path):
     write_film(tmp_path / "in.mp4", (flat(level) for level in LEVELS), 12.5)
     report = predict_film(Predictor(StandIn()), Source(tmp_path / "in.mp4"), tmp_path / "out.mp4", width=48)
     assert (report.frames, report.size, report.rate) == (5, (48, 64), 12.5)
+    faster = predict_film(Predictor(StandIn()), Source(tmp_path / "in.mp4", stride=2), tmp_path / "half.mp4")
+    assert (faster.frames, faster.rate) == (3, 6.25)
     means = [frame[:32].mean() for frame in read_frames(tmp_path / "out.mp4")]
     np.testing.assert_allclose(means, LEVELS, atol=12)
 
