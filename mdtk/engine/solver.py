@@ -15,10 +15,11 @@ def build_optimizer(cfg: CfgNode, module: nn.Module) -> torch.optim.Optimizer:
     solver = cfg.SOLVER
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     if solver.OPTIMIZER == "sgd":
-        return torch.optim.SGD(parameters, solver.LR, momentum=solver.MOMENTUM, weight_decay=solver.WEIGHT_DECAY)
+        return torch.optim.SGD(
+            parameters, solver.LR, momentum=solver.MOMENTUM, weight_decay=solver.WEIGHT_DECAY, fused=True
+        )
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[solver.OPTIMIZER]
-    fused = parameters[0].device.type == "cuda" or None
-    return kind(parameters, solver.LR, betas=tuple(solver.BETAS), weight_decay=solver.WEIGHT_DECAY, fused=fused)
+    return kind(parameters, solver.LR, betas=tuple(solver.BETAS), weight_decay=solver.WEIGHT_DECAY, fused=True)
 
 
 def learning_rate(cfg: CfgNode, step: int, steps_per_epoch: int, total_steps: int) -> float:

@@ -122,8 +122,8 @@ def announce(run: Run, state: TrainState, samples: int) -> None:
         f"{run.sampler.steps_per_epoch} steps; results in {run.out_dir}"
     )
     log.say(
-        f"global batch size {cfg.SOLVER.BATCH_SIZE} = {distributed.world_size()} processes x {cfg.SOLVER.ACCUMULATE} parts x "
-        f"{run.sampler.part // cfg.SOLVER.ACCUMULATE}; learning rate {cfg.SOLVER.LR:g} ({cfg.SOLVER.SCHEDULE})"
+        f"global batch size {cfg.SOLVER.BATCH_SIZE} = {distributed.world_size()} processes x "
+        f"{cfg.SOLVER.ACCUMULATE} parts x {run.sampler.part // cfg.SOLVER.ACCUMULATE}; learning rate {cfg.SOLVER.LR:g} ({cfg.SOLVER.SCHEDULE})"
     )
     if state.step:
         log.say(f"resuming from step {state.step} of {run.total_steps}")

@@ -81,12 +81,11 @@ def compute_losses(
         loss = view_loss(view, restored, prediction, depth_range_b2, options, result, pictures and view is views[0])
         result.total = result.total + loss / len(views)
         depths.append(_depth(view, restored[0], depth_range_b2))
-    if options.consistency and len(views) > 1:
-        consistency = sum(
-            view_consistency(view, depth, depths[0]) for view, depth in zip(views[1:], depths[1:], strict=True)
-        )
-        result.scalars["consistency"] = consistency
-        result.total = result.total + options.consistency * consistency
+    if options.consistency:
+        for view, depth in zip(views[1:], depths[1:], strict=True):
+            term = view_consistency(view, depth, depths[0])
+            result.scalars[f"consistency/{view.name}"] = term
+            result.total = result.total + options.consistency * term
     result.scalars["total"] = result.total
     return result
 
