@@ -42,7 +42,7 @@ def _read_dataset(file: h5py.File, name: str, path: Path) -> np.ndarray:
     # External links, external storage and virtual datasets would read other files of this machine.
     if not isinstance(item, h5py.Dataset) or item.external or item.is_virtual or item.dtype.kind not in "fiu":
         raise MdtkError(f"{path}: refused, {name} is not a plain array of numbers; do not trust it")
-    return item[()]
+    return np.asarray(item[()])  # a scalar dataset reads as a number
 
 
 def convert_imagenet(path: Path) -> ConvertedCheckpoint:

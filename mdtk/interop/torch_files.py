@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,11 +22,11 @@ def read_torch(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        # torch's text is long and advises the unsafe switch; the first line says what was met.
-        reason = str(error).strip().splitlines()[-1] if "GLOBAL" in str(error) else str(error).splitlines()[0]
+        # torch's own text advises to switch the safety off; only what was met is passed on.
+        met = re.search(r"GLOBAL (\S+)|(Unsupported operand \d+)", str(error))
+        reason = f"it names {met[1]}" if met and met[1] else (met[2].lower() if met else "unknown content")
         raise MdtkError(
-            f"{path}: refused, it is no plain weights file: it holds objects beside tensors and plain values "
-            f"({reason.strip()[:200]}); do not trust it"
+            f"{path}: refused, it is no plain weights file of tensors and plain values ({reason}); do not trust it"
         ) from error
     except (RuntimeError, ValueError, EOFError, OSError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise MdtkError(f"{path}: not readable as a PyTorch file ({_first_line(error)}); is it complete?") from error
@@ -51,4 +52,4 @@ def tensors_and_settings(content: Mapping[str, Any], origin: str, allowed: tuple
 
 def _first_line(error: Exception) -> str:
     lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
+    return lines[0].split(". ")[0][:200] if lines else type(error).__name__

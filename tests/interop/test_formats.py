@@ -1,0 +1,288 @@
+"""The readers of each file format, and what they refuse: nothing in a file is ever executed."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import struct
+from collections import OrderedDict
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from helpers import published_networks as nets
+from helpers.published_files import params_bytes, tensors, write_params
+
+from mdtk.engine.weights import load_parts
+from mdtk.errors import MdtkError
+from mdtk.interop import convert
+from mdtk.interop.mxnet_params import read_params
+from mdtk.interop.paddle import read_pdparams
+from mdtk.models import build_model
+
+
+class Attack:
+    """A pickle of this calls os.system, which would leave the file `marker`."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple:
+        return os.system, (f"touch '{self.marker}'",)
+
+
+def test_the_attack_works_on_a_plain_unpickler(tmp_path):
+    pickle.loads(pickle.dumps(Attack(tmp_path / "marker")))
+    assert (tmp_path / "marker").exists(), "else the tests below would prove nothing"
+
+
+def _torch_zip(path: Path, content: object) -> None:
+    torch.save(content, path)
+
+
+def _torch_legacy(path: Path, content: object) -> None:
+    torch.save(content, path, _use_new_zipfile_serialization=False)
+
+
+def _bare_pickle(path: Path, content: object) -> None:
+    path.write_bytes(pickle.dumps(content, protocol=4))
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("write", [_torch_zip, _torch_legacy, _bare_pickle])
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("m2/encoder.pth", "m2"),
+        ("ckpt.pth", "ckpt.pth"),
+        ("pd/encoder.pdparams", "pd"),
+        ("resnet18.pdparams", "resnet18.pdparams"),
+        ("resnet18.h5", "resnet18.h5"),
+        ("depth.params", "depth.params"),
+    ],
+)
+def test_malicious_pickles_are_refused_in_each_format(tmp_path, write, name, given):
+    path, marker = tmp_path / name, tmp_path / "marker"
+    path.parent.mkdir(exist_ok=True)
+    write(path, {"encoder": Attack(marker), "depth": {}, "encoder.conv1.weight": Attack(marker)})
+    with pytest.raises(MdtkError) as caught:
+        convert(tmp_path / given)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "weights_only" not in str(caught.value), "torch advises to switch the safety off; this must not"
+    assert not marker.exists()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        Attack(Path("marker")),
+        {"a": np.array([Attack(Path("marker"))], dtype=object)},
+        {"a": np.array(["text"])},
+        {"a": np.dtype("f4")},
+        {"a": {1, 2}},
+        {"a": np.float64(1.0)},
+        {"a": print},
+    ],
+)
+def test_the_paddle_reader_knows_numbers_only(tmp_path, content, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "x.pdparams"
+    path.write_bytes(pickle.dumps(content))
+    with pytest.raises(MdtkError, match="refused"):
+        read_pdparams(path)
+    assert not Path("marker").exists()
+
+
+@pytest.mark.parametrize(
+    "opcodes",
+    [
+        b"cnumpy.core.multiarray\n_reconstruct\n(cos\nsystem\n(I0\ntC\x01btR.",
+        b"cnumpy\nndarray\n(I5\ntR.",
+        b"c_codecs\nencode\n(X\x01\x00\x00\x00aX\x03\x00\x00\x00hextR.",
+        b"cbuiltins\neval\n(X\x01\x00\x00\x001tR.",
+        b"Pid\n.",
+        b"\x80\x04\x95",
+        b"",
+        b"}(I1\nI2\n",
+    ],
+)
+def test_hand_made_pickles_are_refused(tmp_path, opcodes):
+    path = tmp_path / "x.pdparams"
+    path.write_bytes(opcodes)
+    with pytest.raises(MdtkError, match=r"x\.pdparams"):
+        read_pdparams(path)
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_paddle_arrays_of_any_layout(tmp_path, protocol):
+    rng = np.random.default_rng(0)
+    arrays = OrderedDict(
+        plain=rng.random((2, 3)).astype(np.float32),
+        fortran=np.asfortranarray(rng.random((2, 3, 4))),
+        foreign=np.arange(5, dtype=">i4"),
+        scalar=np.array(7, dtype=np.int64),
+        flags=np.array([True, False]),
+    )
+    path = tmp_path / "x.pdparams"
+    content = {**arrays, "height": 192, "StructuredToParameterName@@": {"plain": "p"}}
+    path.write_bytes(pickle.dumps(content, protocol=protocol))
+    if protocol == 5:  # newer numpy writes protocol 5 by a function that Paddle's files never name
+        with pytest.raises(MdtkError, match="_frombuffer"):
+            read_pdparams(path)
+        return
+    found, values = read_pdparams(path)
+    assert values == {"height": 192}
+    assert list(found) == list(arrays)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(found[name], array)
+
+
+def test_paddle_slices_are_joined(tmp_path):
+    whole = np.arange(24, dtype=np.float32).reshape(4, 6)
+    flat = whole.reshape(-1)
+    content = {
+        "w@@.0": flat[:10],
+        "w@@.1": flat[10:],
+        "UnpackBigParamInfor@@": {"w": {"OriginShape": (4, 6), "slices": ["w@@.0", "w@@.1"]}},
+    }
+    path = tmp_path / "x.pdparams"
+    path.write_bytes(pickle.dumps(content, protocol=2))
+    arrays, _ = read_pdparams(path)
+    assert list(arrays) == ["w"]
+    np.testing.assert_array_equal(arrays["w"], whole)
+    del content["w@@.1"]
+    path.write_bytes(pickle.dumps(content, protocol=2))
+    with pytest.raises(MdtkError, match="slices of w do not fit"):
+        read_pdparams(path)
+
+
+@pytest.mark.parametrize("magic", [0xF993FAC9, 0xF993FACA])
+def test_mxnet_arrays_of_each_type(tmp_path, magic):
+    arrays = {
+        "a.weight": np.arange(24, dtype=np.float32).reshape(2, 3, 4),
+        "b": np.array([1.5, -2.5], np.float64),
+        "c": np.array([[1], [2]], np.int64),
+        "d": np.array([0.5], np.float16),
+    }
+    path = tmp_path / "x.params"
+    path.write_bytes(params_bytes(arrays, magic))
+    found = read_params(path)
+    assert list(found) == list(arrays)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(found[name], array)
+
+
+def test_damaged_mxnet_files_are_refused(tmp_path):
+    good = params_bytes({"a": np.zeros((2, 3), np.float32), "b": np.ones(4, np.float32)})
+    path = tmp_path / "x.params"
+    cases = {length: good[:length] for length in range(0, len(good), 3)}
+    cases["sparse"] = good[:28] + struct.pack("<i", 1) + good[32:]
+    cases["version"] = good[:24] + struct.pack("<I", 0xF993FAC8) + good[28:]
+    cases["dimensions"] = good[:32] + struct.pack("<i", 1000) + good[36:]
+    cases["size"] = good[:36] + struct.pack("<q", 2**62) + good[44:]
+    cases["negative"] = good[:36] + struct.pack("<q", -2) + good[44:]
+    cases["count"] = good[:16] + struct.pack("<Q", 2**60) + good[24:]
+    cases["longer"] = good + b"x"
+    cases["names"] = good[:-1] + b"a"
+    for case, data in cases.items():
+        path.write_bytes(data)
+        with pytest.raises(MdtkError, match=r"x\.params"):
+            pytest.fail(f"read {case}: {read_params(path)}")
+
+
+def test_gluon_copies_must_agree(tmp_path):
+    arrays = nets.gluon_spelling(nets.resnet18(), nets.skip_decoder())
+    arrays["decoder.decoder.4.conv.conv.bias"] = arrays["decoder.decoder.4.conv.conv.bias"] + 1
+    with pytest.raises(MdtkError, match=r"disagree at 4\.conv\.conv\.bias"):
+        convert(write_params(tmp_path / "depth.params", arrays))
+
+
+def test_gluon_folder_with_two_depth_files_is_refused(tmp_path):
+    arrays = nets.gluon_spelling(nets.resnet18(), nets.skip_decoder())
+    for name in ("depth_best", "depth_final"):
+        write_params(tmp_path / f"{name}.params", arrays)
+    with pytest.raises(MdtkError, match=r"depth_best\.params, depth_final\.params"):
+        convert(tmp_path)
+
+
+def _write_imagenet(path: Path, arrays: dict[str, np.ndarray]) -> Path:
+    if path.suffix == ".h5":
+        with h5py.File(path, "w") as file:
+            for name, array in arrays.items():
+                file[name] = array
+    elif path.suffix == ".pdparams":
+        path.write_bytes(pickle.dumps(nets.paddle_spelling(arrays), protocol=4))
+    else:
+        torch.save(tensors(arrays), path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".pdparams", ".pth"])
+def test_imagenet_weights_start_a_training(tmp_path, suffix):
+    arrays = nets.resnet18(prefix="")
+    converted = convert(_write_imagenet(tmp_path / f"resnet18-pytorch{suffix}", arrays))
+    assert sorted(name.rpartition(":")[2] for name in converted.dropped) == ["fc.bias", "fc.weight"]
+    system = build_model(converted.cfg)
+    load_parts(system, converted.state, ["depth.encoder.backbone", "pose.encoder.backbone"], "test")
+    conv1 = torch.from_numpy(arrays["conv1.weight"])
+    assert torch.equal(system.depth.encoder.backbone.conv1.weight, conv1)
+    torch.testing.assert_close(system.pose.encoder.backbone.conv1.weight, torch.cat([conv1, conv1], 1) / 2)
+    cfg = converted.cfg.clone()
+    cfg.MODEL.CONTEXT_STEM = True
+    with_stem = build_model(cfg)
+    load_parts(with_stem, converted.state, ["depth.encoder", "pose.encoder"], "test")
+    assert torch.equal(with_stem.depth.encoder.context.conv.weight, conv1)
+
+
+def test_imagenet_file_must_be_complete(tmp_path):
+    arrays = nets.resnet18(prefix="")
+    del arrays["layer3.0.conv2.weight"]
+    arrays["extra"] = np.zeros(2, np.float32)
+    with pytest.raises(MdtkError, match=r"missing: x\.h5:layer3\.0\.conv2\.weight; unexpected: x\.h5:extra"):
+        convert(_write_imagenet(tmp_path / "x.h5", arrays))
+
+
+@pytest.mark.parametrize("kind", ["external link", "soft link", "group", "external storage", "virtual", "text"])
+def test_h5_that_reaches_out_is_refused(tmp_path, kind):
+    secret = tmp_path / "secret.bin"
+    secret.write_bytes(np.ones(4, np.float32).tobytes())
+    with h5py.File(tmp_path / "other.h5", "w") as other:
+        other["a"] = np.ones(4, np.float32)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        if kind == "external link":
+            file["a"] = h5py.ExternalLink("other.h5", "a")
+        elif kind == "soft link":
+            file["a"] = h5py.SoftLink("/b")
+        elif kind == "group":
+            file.create_group("a")
+        elif kind == "external storage":
+            file.create_dataset("a", (4,), "f4", external=[(str(secret), 0, 16)])
+        elif kind == "virtual":
+            layout = h5py.VirtualLayout((4,), "f4")
+            layout[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "a", (4,))
+            file.create_virtual_dataset("a", layout)
+        else:
+            file["a"] = "text"
+    with pytest.raises(MdtkError, match="refused, a is not a plain array"):
+        convert(tmp_path / "x.h5")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 damaged", b"\x80\x02}q", b"no checkpoint at all"])
+def test_damaged_torch_files_are_refused(tmp_path, content):
+    path = tmp_path / "x.pth"
+    path.write_bytes(content)
+    with pytest.raises(MdtkError, match=r"x\.pth"):
+        convert(path)
+
+
+def test_state_dicts_hold_tensors_only(tmp_path):
+    path = tmp_path / "ckpt.pth"
+    torch.save({"encoder": {"a": "text"}, "depth": {}}, path)
+    with pytest.raises(MdtkError, match=r"not tensors: a"):
+        convert(path)
+    torch.save({"encoder": {}, "depth": {}, "surprise": 1}, path)
+    with pytest.raises(MdtkError, match="unexpected: surprise"):
+        convert(path)
