@@ -15,6 +15,7 @@ from mdtk.data.kitti_calibration import Cameras, read_odometry_cameras, read_raw
 from mdtk.data.kitti_calibration import velodyne_projection as project_velodyne
 from mdtk.errors import MdtkError
 from mdtk.files import require_file
+from mdtk.geometry.camera import fraction_intrinsics
 
 NOMINAL = (0.58, 1.92, 0.5, 0.5)  # fx / W, fy / H, cx / W, cy / H of the published recipes
 NOMINAL_BASELINE = 0.54  # metres; the published stereo factor 5.4 is this over 0.1
@@ -81,9 +82,7 @@ class _KittiFamily(Family):
 
     def intrinsics(self, index: int, size: tuple[int, int]) -> np.ndarray:
         if self.intrinsics_mode == "nominal":
-            fx, fy, cx, cy = NOMINAL
-            width, height = size
-            return np.array([[fx * width, 0, cx * width], [0, fy * height, cy * height], [0, 0, 1.0]])
+            return fraction_intrinsics(*NOMINAL, size)
         entry = self.entry(index)
         return self.cameras(entry.folder).intrinsics(entry.camera, size)
 
