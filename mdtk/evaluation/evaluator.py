@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,24 +12,31 @@ from mdtk.evaluation.alignment import median as median_of
 from mdtk.evaluation.protocols import Protocol
 from mdtk.evaluation.scoring import Pair, Row, ScaleMode, pair, pair_ratio, score
 
+MODEL = "model"  # the predictor that is evaluated; the trivial ones have other labels
 GroundTruth = Iterable[tuple[int, str, np.ndarray]]  # (place in the list, name, depth (H, W) in metres)
-Gather = Callable[[list], list]
+Gather = Callable[[Callable[[], list]], list]  # runs a function that lists this process's items → items of all
 
 
-def gather_rows(rows: list) -> list:
-    """The rows of all processes, on every process."""
-    from mdtk.engine import distributed  # here: scoring alone needs no process group
-
-    return distributed.gather_objects(rows)
+def alone(make: Callable[[], list]) -> list:
+    """The `Gather` of one process."""
+    return make()
 
 
 @dataclass(frozen=True)
 class Options:
-    """How predictions are scored, apart from the protocol."""
+    """How predictions are scored, apart from the protocol. `sharding.together` as `gather` joins several processes."""
 
     scale: ScaleMode = field(default_factory=ScaleMode)
     skip_empty: bool = False  # leave out images without a valid pixel (their names are kept), instead of refusing
-    gather: Gather = list  # rows of this process → rows of all; `gather_rows` when the images are sharded
+    gather: Gather = alone
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A predictor's output: name → scaled disparity (h, w), 1/depth, and what is done about its scale."""
+
+    predictions: Mapping[str, np.ndarray]
+    scale: ScaleMode
 
 
 @dataclass(frozen=True)
@@ -60,7 +67,7 @@ class Evaluation:
 
     @property
     def ratio_spread(self) -> float:
-        """std(scale / median scale) over images; 0 where one image gives none."""
+        """std(scale / median scale) over images, with the protocol's ddof; 0 where there are too few images for it."""
         scales = np.array([row.scale for row in self.rows])
         if scales.size <= self.protocol.ratio_ddof:
             return 0.0
@@ -72,83 +79,95 @@ def evaluate(
     predictions: Mapping[str, np.ndarray],
     ground_truth: GroundTruth,
     options: Options | None = None,
-    predictor: str = "model",
+    predictor: str = MODEL,
 ) -> Evaluation:
     """Scores `predictions` (name → scaled disparity (h, w), 1/depth) under `protocol`.
 
     `ground_truth` yields (index, name, depth) and is gone through twice with the alignment global_median, so it must be
     a collection then. A name without prediction, or an image without a valid pixel, is an error that names it.
     """
-    return evaluate_all(protocol, {predictor: predictions}, ground_truth, options)[predictor]
+    options = options or Options()
+    candidates = {predictor: Candidate(predictions, options.scale)}
+    return evaluate_all(protocol, candidates, ground_truth, options)[predictor]
 
 
 def evaluate_all(
-    protocol: Protocol,
-    predictors: Mapping[str, Mapping[str, np.ndarray]],
-    ground_truth: GroundTruth,
-    options: Options | None = None,
+    protocol: Protocol, candidates: Mapping[str, Candidate], ground_truth: GroundTruth, options: Options
 ) -> dict[str, Evaluation]:
     """Several predictors under one protocol; the ground truth is read once for all of them. See `evaluate`."""
-    options = options or Options()
-    scales = {label: options.scale for label in predictors}
-    ratios = dict.fromkeys(predictors, 1.0)
-    if options.scale.alignment == "global_median":
-        ratios = _global_ratios(protocol, predictors, ground_truth, options)
-    rows: dict[str, list[Row]] = {label: [] for label in predictors}
-    empty: list[tuple[int, str]] = []
-    for index, name, pairs in _pairs(protocol, predictors, ground_truth, options):
-        if pairs is None:
-            empty.append((index, name))
-            continue
-        for label, both in pairs.items():
-            rows[label].append(score(protocol, index, name, both, options.scale.alignment, ratios[label]))
-    left_out = tuple(name for _, name in sorted(options.gather(empty)))
+    ratios = _global_ratios(protocol, candidates, ground_truth, options)
+
+    def rows_here() -> list[tuple[str, Row]]:
+        found = []
+        for index, name, pairs in _pairs(protocol, candidates, ground_truth, options.skip_empty):
+            for label, both in pairs.items():
+                alignment = candidates[label].scale.alignment
+                found.append((label, score(protocol, index, name, both, alignment, ratios.get(label, 1.0))))
+        return found
+
+    rows = options.gather(rows_here)
+    by_label = {label: [row for owner, row in rows if owner == label] for label in candidates}
     return {
-        label: Evaluation(protocol, label, scales[label], _in_order(protocol, options.gather(rows[label])), left_out)
-        for label in predictors
+        label: Evaluation(protocol, label, candidate.scale, *_in_order(protocol, by_label[label]))
+        for label, candidate in candidates.items()
     }
 
 
 def _pairs(
-    protocol: Protocol, predictors: Mapping[str, Mapping[str, np.ndarray]], ground_truth: GroundTruth, options: Options
-) -> Iterable[tuple[int, str, dict[str, Pair] | None]]:
+    protocol: Protocol, candidates: Mapping[str, Candidate], ground_truth: GroundTruth, skip_empty: bool
+) -> Iterator[tuple[int, str, dict[str, Pair]]]:
     for index, name, depth_gt in ground_truth:
         pairs = {}
-        for label, predictions in predictors.items():
-            if name not in predictions:
+        for label, candidate in candidates.items():
+            if name not in candidate.predictions:
                 raise MdtkError(f"{protocol.key}: no prediction for {name}; predict every image of {protocol.split}")
-            pairs[label] = pair(protocol, name, predictions[name], depth_gt, options.scale.factor)
-        if all(both.gt.size for both in pairs.values()):
-            yield index, name, pairs
-        elif options.skip_empty:
-            yield index, name, None
-        else:
-            raise MdtkError(
-                f"{protocol.key}: the ground truth of {name} has no valid pixel ({protocol.words()['valid_pixels']}); "
-                "repair it, take it off the list, or pass --skip_empty"
-            )
+            pairs[label] = pair(protocol, name, candidate.predictions[name], depth_gt, candidate.scale.factor)
+            if not (pairs[label].gt.size or skip_empty):
+                raise MdtkError(_no_valid_pixel(protocol, name))
+        yield index, name, pairs
+
+
+def _no_valid_pixel(protocol: Protocol, name: str) -> str:
+    return (
+        f"{protocol.key}: the ground truth of {name} has no valid pixel ({protocol.words()['valid_pixels']}); "
+        "repair it, take it off the list, or pass --skip_empty"
+    )
 
 
 def _global_ratios(
-    protocol: Protocol, predictors: Mapping[str, Mapping[str, np.ndarray]], ground_truth: GroundTruth, options: Options
+    protocol: Protocol, candidates: Mapping[str, Candidate], ground_truth: GroundTruth, options: Options
 ) -> dict[str, float]:
-    found: dict[str, list[float]] = {label: [] for label in predictors}
-    for _, _, pairs in _pairs(protocol, predictors, ground_truth, options):
-        for label, both in (pairs or {}).items():
-            found[label].append(pair_ratio(protocol, both))
-    return {label: _global_ratio(protocol, options.gather(values)) for label, values in found.items()}
+    """One ratio a predictor whose alignment is global_median."""
+    asked = {
+        label: candidate for label, candidate in candidates.items() if candidate.scale.alignment == "global_median"
+    }
+    if not asked:
+        return {}
+
+    def ratios_here() -> list[tuple[str, float]]:
+        return [
+            (label, pair_ratio(protocol, both))
+            for _, _, pairs in _pairs(protocol, asked, ground_truth, options.skip_empty)
+            for label, both in pairs.items()
+            if both.gt.size
+        ]
+
+    found = options.gather(ratios_here)
+    return {label: _median_ratio(protocol, [value for owner, value in found if owner == label]) for label in asked}
 
 
-def _global_ratio(protocol: Protocol, ratios: Sequence[float]) -> float:
+def _median_ratio(protocol: Protocol, ratios: Sequence[float]) -> float:
     if not ratios:
         raise MdtkError(f"{protocol.key}: no image with a valid ground-truth pixel; check the data")
-    return median_of(np.array(sorted(ratios)), protocol.median)
+    return median_of(np.array(ratios), protocol.median)
 
 
-def _in_order(protocol: Protocol, rows: Sequence[Row]) -> tuple[Row, ...]:
+def _in_order(protocol: Protocol, rows: Sequence[Row]) -> tuple[tuple[Row, ...], tuple[str, ...]]:
+    """Rows with valid pixels in the order of the list, and the names of the others."""
     ordered = sorted(rows, key=lambda row: row.index)
-    if not ordered:
-        raise MdtkError(f"{protocol.key}: nothing was evaluated; check the list {protocol.split} and the data")
     if len({row.index for row in ordered}) != len(ordered):
         raise RuntimeError(f"{protocol.key}: an image was evaluated twice; the shards overlap")
-    return tuple(ordered)
+    scored = tuple(row for row in ordered if row.valid_pixels)
+    if not scored:
+        raise MdtkError(f"{protocol.key}: nothing to evaluate; check the list {protocol.split} and its ground truth")
+    return scored, tuple(row.name for row in ordered if not row.valid_pixels)

@@ -81,7 +81,7 @@ def depth_at(protocol: Protocol, disparity: np.ndarray, height: int, width: int)
 
 
 def pair(protocol: Protocol, name: str, disparity: np.ndarray, depth_gt: np.ndarray, factor: float) -> Pair:
-    """Resizes, inverts, masks and multiplies by `factor`. No valid pixel is an error that names the image."""
+    """Resizes, inverts, masks and multiplies by `factor`. Without a valid pixel the arrays are empty."""
     check_disparity(disparity, name)
     if protocol.frame:
         depth_gt = protocol.frame.cut(depth_gt, name)
@@ -114,10 +114,25 @@ def score(
     global_ratio: float,
     further: Sequence[str] = FURTHER,
 ) -> Row:
-    """Aligns, clamps and measures one image."""
+    """Aligns, clamps and measures one image; without a valid pixel the row has no metrics."""
+    if both.gt.size == 0:
+        return Row(index, name, {}, 0, float("nan"))
     aligned = align(both.gt, both.pred, alignment, protocol.median, global_ratio)
     low, high = protocol.clamp
     depth = aligned.depth if low is None and high is None else np.clip(aligned.depth, low, high)
     names = protocol.metrics + tuple(metric for metric in further if metric not in protocol.metrics)
     metrics = compute_metrics(both.gt, depth, names)
     return Row(index, name, metrics, both.gt.size, aligned.scale, aligned.shift, *both.shape)
+
+
+def aligned_depth(protocol: Protocol, scale: ScaleMode, row: Row, disparity: np.ndarray) -> np.ndarray:
+    """The depth (H, W) in metres that `row` was measured on, everywhere: resized, aligned as the row was, clamped."""
+    depth = depth_at(protocol, disparity, row.height, row.width).astype(np.float64) * scale.factor
+    if scale.alignment == "scale_shift":
+        shifted = row.scale / depth + row.shift
+        depth = np.full_like(shifted, np.inf)
+        np.divide(1.0, shifted, out=depth, where=shifted > 0)
+    else:
+        depth = depth * row.scale
+    low, high = protocol.clamp
+    return depth if low is None and high is None else np.clip(depth, low, high)

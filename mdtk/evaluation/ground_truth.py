@@ -1,0 +1,49 @@
+"""Reading ground truth: the entries of an evaluation, and the training frames behind the trivial predictors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from mdtk.data.family import Family
+from mdtk.errors import MdtkError
+from mdtk.evaluation.predict import read_in_order
+from mdtk.evaluation.trivial import cell_depths, evenly_spaced
+
+
+class GroundTruthReader:
+    """(index, name, depth) of the entries in `batches`, read by `workers`; goes through them anew each time."""
+
+    def __init__(self, family: Family, kind: str, batches: Sequence[Sequence[int]], workers: int = 0) -> None:
+        self._family, self._kind, self._batches, self._workers = family, kind, batches, workers
+
+    def __call__(self, index: int) -> tuple[int, str, np.ndarray]:
+        return index, self._family.name(index), self._family.ground_truth(index, self._kind)
+
+    def __iter__(self) -> Iterator[tuple[int, str, np.ndarray]]:
+        for items in read_in_order(self, self._batches, self._workers):
+            yield from items
+
+
+class _TrainingGrid:
+    """index → ground truth on the (height, width) grid, or an error's text: KITTI lacks a few laser scans."""
+
+    def __init__(self, family: Family, height: int, width: int) -> None:
+        self._family, self._height, self._width = family, height, width
+
+    def __call__(self, index: int) -> np.ndarray | str:
+        try:
+            depth = self._family.ground_truth(index)
+        except MdtkError as error:
+            return str(error)
+        return cell_depths(depth, self._height, self._width)
+
+
+def training_grids(family: Family, frames: int, height: int, width: int, workers: int) -> tuple[list[np.ndarray], str]:
+    """Ground truths (height, width) of at most `frames` evenly spaced entries; the first error of those without one."""
+    batches = [[index] for index in evenly_spaced(len(family), frames)]
+    reader = _TrainingGrid(family, height, width)
+    found = [item for items in read_in_order(reader, batches, workers) for item in items]
+    errors = [item for item in found if isinstance(item, str)]
+    return [item for item in found if not isinstance(item, str)], errors[0] if errors else ""

@@ -1,0 +1,108 @@
+"""Loop 1 of an evaluation: images → one scaled disparity a name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from mdtk.data.family import Family
+from mdtk.errors import MdtkError
+from mdtk.evaluation.post_process import blend_flipped
+
+Model = Callable[
+    [Tensor], Tensor
+]  # images (B, 3, H, W) in 0 … 1, on the device → scaled disparity (B, 1, H, W), 1/depth
+
+
+class FamilyReader(Dataset):
+    """Items of a family, read in loader workers; an `MdtkError` there comes back as an item, to stay one sentence."""
+
+    def __init__(self, read: Callable[[int], object]) -> None:
+        self._read = read
+
+    def __getitem__(self, index: int) -> object:
+        try:
+            return self._read(index)
+        except MdtkError as error:
+            return error
+
+
+def read_in_order(
+    read: Callable[[int], object], batches: Sequence[Sequence[int]], workers: int, pin: bool = False
+) -> Iterator[list]:
+    """`read(index)` for every index, batch by batch in order, in `workers` processes (0: in this one)."""
+    loader = DataLoader(
+        FamilyReader(read), batch_sampler=batches, num_workers=workers, collate_fn=_same, pin_memory=pin
+    )
+    for items in loader:
+        if failed := [item for item in items if isinstance(item, MdtkError)]:
+            raise failed[0]
+        yield items
+
+
+def _same(items: list) -> list:
+    return items
+
+
+def network_image(image: Image.Image, height: int, width: int) -> np.ndarray:
+    """An RGB image → uint8 (3, height, width), resized as the published evaluators do (Pillow's LANCZOS)."""
+    resized = image.resize((width, height), Image.Resampling.LANCZOS)
+    return np.ascontiguousarray(np.asarray(resized).transpose(2, 0, 1))
+
+
+class TargetReader:
+    """index → the entry's own frame as uint8 (3, height, width) tensor; an object, so that workers can be spawned."""
+
+    def __init__(self, family: Family, height: int, width: int) -> None:
+        self.family, self.height, self.width = family, height, width
+
+    def __call__(self, index: int) -> Tensor:
+        image = self.family.images(index, [0])[0]
+        return torch.from_numpy(network_image(image, self.height, self.width))
+
+
+@torch.no_grad()
+def predict(
+    model: Model,
+    family: Family,
+    batches: Sequence[Sequence[int]],
+    height: int,
+    width: int,
+    device: torch.device | str = "cpu",
+    post_process: bool = False,
+    workers: int = 0,
+    progress: bool = False,
+) -> dict[str, np.ndarray]:
+    """Scaled disparity (height, width) float32 by name, for the entries of `family` in `batches` (lists of indices).
+
+    `post_process` averages with the prediction of the mirrored image. Missing or corrupt images raise `MdtkError`.
+    """
+    predictions: dict[str, np.ndarray] = {}
+    pin = torch.device(device).type == "cuda"
+    reader = TargetReader(family, height, width)
+    items = read_in_order(reader, batches, workers, pin)
+    bar = tqdm(batches, desc=f"predicting {family.key}", unit="batch", leave=False, disable=not progress)
+    for indices, images in zip(bar, items, strict=True):
+        batch = torch.stack(images).to(device, non_blocking=True).float() / 255
+        disparity = predict_batch(model, batch, post_process)
+        predictions.update({family.name(i): one for i, one in zip(indices, disparity, strict=True)})
+    return predictions
+
+
+def predict_batch(model: Model, images_b3hw: Tensor, post_process: bool) -> np.ndarray:
+    """Scaled disparity (B, H, W) float32 on the CPU for images (B, 3, H, W) in 0 … 1."""
+    disparity = _to_numpy(model(images_b3hw))
+    if not post_process:
+        return disparity
+    mirrored = _to_numpy(model(images_b3hw.flip(-1)).flip(-1))
+    return blend_flipped(disparity, mirrored)
+
+
+def _to_numpy(disparity_b1hw: Tensor) -> np.ndarray:
+    return disparity_b1hw[:, 0].float().cpu().numpy()
