@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from mdtk.data.sample_world import DriveSpec, Frame, Rig, lidar, make_drive, rig
+from mdtk.data.sample_world.camera import Camera
 from mdtk.data.sample_world.drive import travelled
 from mdtk.data.sample_world.kitti_odom import pose_lines
-from mdtk.data.sample_world.raster import PinholeRays
 from mdtk.data.sample_world.render import cast_world
 
 RIG = Rig(256, 77, 148.2)
@@ -115,7 +115,7 @@ def test_lidar_rays_agree_with_an_exact_cast(drive):
     in_camera = points[:, :3].astype(float) @ axes
     assert len(points) > 20
     for x, y, z in in_camera:
-        ray = PinholeRays(np.float32([x / z]), np.float32([y / z]), 1e4, 1e4, -1e4 * x / z, -1e4 * y / z)
+        ray = Camera(1e4, 1e4, -1e4 * x / z, -1e4 * y / z, 1, 1).rays()
         depth, _ = cast_world(ray, camera, drive.scene.at(4))
         assert depth[0, 0] == pytest.approx(z, rel=2e-3)
 

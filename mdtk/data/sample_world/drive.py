@@ -39,25 +39,22 @@ class Drive:
 
     def camera_to_world(self, frame: int, side: str) -> np.ndarray:
         """(4, 4) of the left (`l`, image_02) or right (`r`, image_03) camera."""
-        return self.spec.rig.camera(self.rig_to_world[frame], side)
+        return self.spec.rig.camera_to_world(self.rig_to_world[frame], side)
 
     def render(self, frame: int, side: str = "l", supersample: int = 2) -> Frame:
         """Image, depth, intrinsics, pose and moving-surface mask of one frame of one camera."""
-        rig = self.spec.rig
         pose = self.camera_to_world(frame, side)
-        return render_frame(self.scene, rig.K, rig.width, rig.height, pose, frame, supersample)
+        return render_frame(self.scene, self.spec.rig.camera, pose, frame, supersample)
 
     def image(self, frame: int, side: str) -> np.ndarray:
         """(h, w, 3) uint8 RGB."""
-        rig = self.spec.rig
         pose = self.camera_to_world(frame, side)
-        return render_image(self.scene, self.scene.at(frame), rig.K, rig.width, rig.height, pose)
+        return render_image(self.scene, self.scene.at(frame), self.spec.rig.camera, pose)
 
     def depth(self, frame: int, side: str) -> np.ndarray:
         """(h, w) float32 camera z in metres."""
-        rig = self.spec.rig
         pose = self.camera_to_world(frame, side)
-        return render_depth(self.scene.at(frame), rig.K, rig.width, rig.height, pose)[0]
+        return render_depth(self.scene.at(frame), self.spec.rig.camera, pose)[0]
 
     def static_frames(self) -> list[int]:
         """Frames without motion to a neighbour."""

@@ -18,9 +18,10 @@ NOTHING = -1
 
 @dataclass(frozen=True)
 class PinholeRays:
-    """The pixels of a pinhole camera, or a regular sub-pixel grid of them.
+    """The pixels of a camera, or a regular sub-pixel grid of them.
 
-    `x` (w,) and `y` (h,) are normalised coordinates; `fx`, `fy`, `cx`, `cy` give a grid index from them.
+    `x` (1 or h, w) and `y` (h, 1 or w) are normalised image coordinates. A point with normalised coordinates (x, y)
+    falls on the grid index (fx x + cx, fy y + cy), to within `margin` where the lens distorts.
     """
 
     x: np.ndarray
@@ -29,24 +30,16 @@ class PinholeRays:
     fy: float
     cx: float
     cy: float
-
-    @classmethod
-    def of(cls, K: np.ndarray, width: int, height: int, supersample: int = 1) -> PinholeRays:
-        """Rays through `supersample`² points of each pixel; pixel centres are integers."""
-        n = supersample
-        fx, fy = K[0, 0] * n, K[1, 1] * n
-        cx, cy = (K[0, 2] + 0.5) * n - 0.5, (K[1, 2] + 0.5) * n - 0.5
-        x = ((np.arange(width * n) - cx) / fx).astype(np.float32)
-        y = ((np.arange(height * n) - cy) / fy).astype(np.float32)
-        return cls(x, y, fx, fy, cx, cy)
+    margin: int = 1
 
     @property
     def shape(self) -> tuple[int, int]:
-        return len(self.y), len(self.x)
+        return len(self.y), self.x.shape[1]
 
     def directions(self, rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Broadcastable x, y, z components in a window."""
-        return self.x[None, columns], self.y[rows, None], np.ones((1, 1), np.float32)
+        x, y = self.x[rows if len(self.x) > 1 else slice(None), columns], self.y[rows]
+        return x, (y[:, columns] if y.shape[1] > 1 else y), np.ones((1, 1), np.float32)
 
     def windows(self, corners: np.ndarray) -> np.ndarray:
         """(N, 4) row start, row stop, column start, column stop that hold each convex hull of `corners` (N, C, 3)."""
@@ -55,13 +48,12 @@ class PinholeRays:
         u, v = self.fx * corners[..., 0] / z + self.cx, self.fy * corners[..., 1] / z + self.cy
         for n in np.flatnonzero(behind.any(1) & ~behind.all(1)):
             clipped = _clip_near(corners[n])
-            u[n], v[n] = self.cx, self.cy
             cu = self.fx * clipped[:, 0] / clipped[:, 2] + self.cx
             cv = self.fy * clipped[:, 1] / clipped[:, 2] + self.cy
             u[n, 0], u[n, 1:], v[n, 0], v[n, 1:] = cu.min(), cu.max(), cv.min(), cv.max()
         height, width = self.shape
         bounds = np.stack([v.min(1), v.max(1) + 1, u.min(1), u.max(1) + 1], axis=1)
-        bounds += [-1, 1, -1, 1]
+        bounds += self.margin * np.array([-1, 1, -1, 1])
         bounds = np.clip(bounds, 0, [height, height, width, width]).astype(int)
         bounds[behind.all(1)] = 0
         return bounds

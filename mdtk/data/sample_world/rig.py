@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mdtk.data.sample_world.camera import Camera
+
 BASELINE = 0.54  # metres between the colour cameras
 CAMERA_HEIGHT = 1.65
 
@@ -44,7 +46,12 @@ class Rig:
     @property
     def K(self) -> np.ndarray:
         """(3, 3) intrinsics in pixels."""
-        return np.array([[self.focal, 0, self.center[0]], [0, self.focal, self.center[1]], [0, 0, 1.0]])
+        return self.camera.K
+
+    @property
+    def camera(self) -> Camera:
+        """Either colour camera, rectified."""
+        return Camera(self.focal, self.focal, *self.center, self.width, self.height)
 
     @property
     def R_rect(self) -> np.ndarray:
@@ -71,8 +78,8 @@ class Rig:
         shift = np.array([[-self.offset(side)], [0], [0]])
         return self.K @ np.hstack([np.eye(3), shift])
 
-    def camera(self, rig_to_world: np.ndarray, side: str) -> np.ndarray:
-        """Camera-to-world (4, 4) of a colour camera, from the rectified camera 0's."""
+    def camera_to_world(self, rig_to_world: np.ndarray, side: str) -> np.ndarray:
+        """(4, 4) of a colour camera, from the rectified camera 0's."""
         step = np.eye(4)
         step[0, 3] = self.offset(side)
         return rig_to_world @ step

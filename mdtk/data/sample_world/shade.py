@@ -108,7 +108,8 @@ def _round_coordinates(rays, depth, number, world, rotation, position, out) -> N
     which = number[rows, columns] - first
     rounds = world.rounds
     t = depth[rows, columns].astype(np.float64)
-    d = np.stack([rays.x[columns], rays.y[rows], np.ones(len(rows))], axis=1) @ rotation.T
+    x, y = (np.broadcast_to(a, depth.shape)[rows, columns] for a in (rays.x, rays.y))
+    d = np.stack([x, y, np.ones(len(rows))], axis=1) @ rotation.T
     local = position + t[:, None] * d - rounds.center[which]
     radius, sphere = rounds.radius[which], rounds.sphere[which]
     flat = np.hypot(local[:, 0], local[:, 2])
