@@ -81,7 +81,10 @@ def part(frames: list[int], gaps: Sequence[int], fraction: float, split: str) ->
 def read_list(split: str, clips: Sequence[Clip], gaps: Sequence[int]) -> list[tuple[int, int]]:
     path = resolve_data(split)
     if not path.is_file():
-        raise MdtkError(f"split '{split}' of sequence is none of {', '.join(SPLITS)}, and no text file of that name")
+        raise MdtkError(
+            f"split '{split}' of sequence is none of {', '.join(SPLITS)} and no text file; set DATA.TRAIN_SPLIT train "
+            "and DATA.VAL_SPLIT val"
+        )
     places = {clip.name: index for index, clip in enumerate(clips)}
     entries: dict[tuple[int, int], int] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):

@@ -55,10 +55,15 @@ def build_family(node: CfgNode, cfg: CfgNode, split_name: str) -> Family:
 
 
 def build_eval_family(key: str, cfg: CfgNode, split_name: str) -> Family:
-    """The family `key` over a list that a protocol names; its root is ROOTS.<family>."""
+    """The family `key` over a list that a protocol names; its root is ROOTS.<family>.
+
+    For `sequence`, "val" is what DATA.VAL_SPLIT says (a text list of the frames that have depth, say).
+    """
     family = _family(key, "a protocol")
     if key == "sequence":
-        return family.from_config(cfg.DATA, split_name, allow_unknown_intrinsics=cfg.MODEL.LEARN_INTRINSICS)
+        own = cfg.DATA.VAL_SPLIT if split_name == "val" and cfg.DATA.NAME == "sequence" else ""
+        # Scores need no K: a model of other data can be evaluated on frames whose camera is unknown.
+        return family.from_config(cfg.DATA, own or split_name, allow_unknown_intrinsics=True)
     return _build(family, cfg.ROOTS[key.upper()], split_name, cfg.DATA.INTRINSICS)
 
 

@@ -10,6 +10,7 @@ from PIL import Image
 
 from mdtk.config import default_config
 from mdtk.data.frames import list_frames
+from mdtk.data.registry import build_eval_family, build_family
 from mdtk.data.sequence import SequenceFamily
 from mdtk.errors import MdtkError
 
@@ -195,7 +196,9 @@ def test_bad_input_is_one_sentence(tmp_path, changes, message):
 def test_other_bad_input(tmp_path):
     folder = write_frames(tmp_path / "clip", 5)
     node = data_node(PATHS=[str(folder)])
-    with pytest.raises(MdtkError, match="split 'test' of sequence is none of train, val, all"):
+    with pytest.raises(
+        MdtkError, match=r"split 'test' of sequence is none of train, val, all .* set DATA.TRAIN_SPLIT train"
+    ):
         SequenceFamily.from_config(node, "test")
     family = SequenceFamily.from_config(node, "all")
     with pytest.raises(MdtkError, match=r"DATA\.STEREO false"):
@@ -217,3 +220,16 @@ def test_paths_below_data_root(tmp_path):
     node = data_node(PATHS=["clip"])
     node.ROOT = str(tmp_path / "rooms")
     assert len(SequenceFamily.from_config(node, "all")) == 2
+
+
+def test_an_evaluation_takes_the_configured_val_list_and_needs_no_camera(tmp_path):
+    (tmp_path / "list.txt").write_text("clip 7\nclip 3\n")
+    cfg = default_config()
+    cfg.DATA = data_node(PATHS=[str(write_frames(tmp_path / "clip", 10))], K=[], K_SIZE=[])
+    cfg.DATA.VAL_SPLIT = str(tmp_path / "list.txt")
+    assert build_eval_family("sequence", cfg, "val").lines == ["clip 7", "clip 3"]
+    assert len(build_eval_family("sequence", cfg, "all")) == 8
+    with pytest.raises(MdtkError, match=r"DATA\.SEQUENCE\.K is empty"):
+        build_family(cfg.DATA, cfg, "train")
+    cfg.MODEL.LEARN_INTRINSICS = True
+    assert len(build_family(cfg.DATA, cfg, "train")) == 6
