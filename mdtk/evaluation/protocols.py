@@ -170,7 +170,7 @@ def _rows() -> Iterable[Protocol]:
     eigen = Protocol(
         name="kitti_eigen",
         variant="monodepth2",
-        title="KITTI, Eigen's 697 test images, projected laser points, Garg's crop",
+        title="KITTI, Eigen's test list (697 images as published), projected laser points, Garg's crop",
         family="kitti_raw",
         split="eigen/test",
         ground_truth="velodyne",
@@ -187,7 +187,7 @@ def _rows() -> Iterable[Protocol]:
     improved = dataclasses.replace(
         eigen,
         name="kitti_eigen_benchmark",
-        title="KITTI, the 652 Eigen test images with improved ground truth (Uhrig et al. 2017), no crop",
+        title="KITTI, Eigen's test images with improved ground truth (652; Uhrig et al. 2017), no crop",
         split="eigen_benchmark/test",
         ground_truth="improved",
         depth_min=0.0,
@@ -199,7 +199,7 @@ def _rows() -> Iterable[Protocol]:
     nyu = Protocol(
         name="nyuv2",
         variant="structdepth",
-        title="NYU Depth v2, the 654 labelled test images",
+        title="NYU Depth v2, labelled test images (654)",
         family="nyuv2",
         split="nyuv2/test",
         ground_truth="",
@@ -218,7 +218,7 @@ def _rows() -> Iterable[Protocol]:
     make3d = Protocol(
         name="make3d",
         variant="monodepth2",
-        title="Make3D, 134 test images, the middle rows of the laser grid, up to 70 m",
+        title="Make3D, test images (134), the middle rows of the laser grid, up to 70 m",
         family="make3d",
         split="make3d/test",
         ground_truth="",
@@ -236,7 +236,7 @@ def _rows() -> Iterable[Protocol]:
         eigen,
         name="cityscapes",
         variant="manydepth",
-        title="Cityscapes, 1525 test images, stereo disparity as ground truth, the car's bonnet cut off",
+        title="Cityscapes, test images (1525), stereo disparity as ground truth, the car's bonnet cut off",
         family="cityscapes",
         split="cityscapes/test",
         ground_truth="",

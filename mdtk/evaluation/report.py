@@ -34,10 +34,10 @@ body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1080p
 h1 { font-size: 1.5rem; margin-bottom: 0; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
 .lead { color: #57606a; margin-top: .2rem; }
 table { border-collapse: collapse; margin: .6rem 0; } .wide { overflow-x: auto; }
-th, td { padding: .3rem .7rem; border-bottom: 1px solid #d8dee4; text-align: right;
+th, td { padding: .3rem .45rem; border-bottom: 1px solid #d8dee4; text-align: right;
          font-variant-numeric: tabular-nums; }
 th:first-child, td:first-child, .facts td { text-align: left; vertical-align: top; }
-.facts td:first-child { color: #57606a; white-space: nowrap; }
+td:first-child { white-space: nowrap; } .facts td:first-child { color: #57606a; }
 .best { font-weight: 600; }
 figure { margin: 1rem 0 1.6rem; } figcaption { margin-bottom: .3rem; overflow-wrap: anywhere; }
 .grid { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: .4rem; }
@@ -105,7 +105,7 @@ def _results(evaluations: Sequence[Evaluation]) -> str:
     heads = "".join(f'<th title="{html.escape(METRICS[name].words)}">{name}</th>' for name in metrics)
     first = evaluations[0]
     return (
-        f'<div class="wide"><table><tr><th></th>{heads}<th>scale ratio</th><th>spread</th></tr>{"".join(rows)}</table>'
+        f'<div class="wide"><table><tr><th></th>{heads}<th>ratio</th><th>spread</th></tr>{"".join(rows)}</table>'
         f'</div><p class="note">{len(first.rows)} images, {first.valid_pixels:,} valid pixels. Means over images.</p>'
     )
 
