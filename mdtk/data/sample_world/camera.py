@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,7 +49,14 @@ class Camera:
         y = ((np.arange(self.height * n)[:, None] - cy) / fy).astype(np.float32)
         if self.distortion is None:
             return PinholeRays(x, y, fx, fy, cx, cy)
-        return PinholeRays(*undistorted(x, y, self.distortion), fx, fy, cx, cy, _DISTORTION_MARGIN * n)
+        return PinholeRays(*_lens_rays(self, n), fx, fy, cx, cy, _DISTORTION_MARGIN * n)
+
+
+@functools.lru_cache(maxsize=4)
+def _lens_rays(camera: Camera, supersample: int) -> tuple[np.ndarray, np.ndarray]:
+    """Kept from frame to frame: the iteration takes longer than drawing."""
+    plain = dataclasses.replace(camera, distortion=None).rays(supersample)
+    return undistorted(plain.x, plain.y, camera.distortion)
 
 
 def distorted(x: np.ndarray, y: np.ndarray, distortion: tuple) -> tuple[np.ndarray, np.ndarray]:

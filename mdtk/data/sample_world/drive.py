@@ -26,6 +26,7 @@ class DriveSpec:
     stops: bool = False  # the car stands still for some frames
     follows: bool = False  # a car ahead keeps the same speed
     oncoming: int = 1  # number of cars that come towards the camera
+    pace: float = 1.0  # multiplies the speed
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,12 @@ class Drive:
 
 
 def travelled(spec: DriveSpec) -> np.ndarray:
-    """(F,) metres along the road: 0.6 to 1.2 a frame, less around a stop."""
+    """(F,) metres along the road: 0.6 to 1.2 a frame (times `pace`), less around a stop."""
     rng = np.random.default_rng([spec.seed, spec.place, 1])
     frame = np.arange(spec.frames - 1)
     base, swing = rng.uniform(0.8, 1.0), rng.uniform(0.05, 0.2)
     speed = base + swing * np.sin(2 * np.pi * (frame / rng.uniform(20, 50) + rng.random()))
+    speed *= spec.pace
     if spec.stops:
         middle, half = spec.frames * rng.uniform(0.4, 0.6), max(2.0, spec.frames / 12)
         speed *= np.clip((np.abs(frame - middle) - half) / 4, 0, 1)

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from mdtk.data.sample_world.paint import SIZE, paint_all
+from mdtk.data.sample_world.paint_rooms import paint_rooms
 
 LEVELS = 9  # 512, 256 … 2 texels
 _COLUMNS = 6
@@ -75,4 +76,4 @@ def _mirror(s: np.ndarray) -> np.ndarray:
 @functools.lru_cache(maxsize=2)
 def load_atlas(seed: int) -> Atlas:
     """The atlas of a world's seed; painted once in each process."""
-    return Atlas(paint_all(seed))
+    return Atlas(paint_all(seed) | paint_rooms(seed))

@@ -11,13 +11,19 @@ import cv2
 import joblib
 from tqdm import tqdm
 
-from mdtk.data.sample_world import kitti_odom, kitti_raw
+from mdtk.data.sample_world import cityscapes, kitti_odom, kitti_raw, make3d, nyuv2
 from mdtk.data.sample_world.files import Task
 from mdtk.errors import MdtkError
 from mdtk.files import write_text
 
 VERSION = 1  # of the world: raised when its content changes
-FAMILIES = {"kitti_raw": kitti_raw, "kitti_odom": kitti_odom}
+FAMILIES = {
+    "kitti_raw": kitti_raw,
+    "kitti_odom": kitti_odom,
+    "nyuv2": nyuv2,
+    "make3d": make3d,
+    "cityscapes": cityscapes,
+}
 SCALES = ("small", "full", "tiny")  # tiny: a few frames of each family, for tests
 STAMP = "sample.json"
 
