@@ -1,0 +1,53 @@
+"""Makes NYU Depth v2's training list (nine image paths a line) from the raw folders, and a list for validation."""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+from pathlib import Path
+
+from tqdm import tqdm
+
+from mdtk.data.nyu_split import RULE, Options, make_split
+from mdtk.data.splits import as_text, text_path
+from mdtk.errors import MdtkError, run_tool
+from mdtk.files import write_text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=RULE, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data_path", required=True, type=Path, help="NYU root, with nyu_depth_v2/<scene>/")
+    parser.add_argument("--output", type=Path, help="default: <data_path>/splits/nyuv2/train_files.txt, the root's own")
+    parser.add_argument("--step", type=int, default=10, help="raw frames between neighbours (default 10)")
+    parser.add_argument("--every", type=int, default=10, help="raw frames between targets (default 10)")
+    parser.add_argument("--rate", type=float, default=30.0, help="raw frames a second (default 30)")
+    parser.add_argument("--min_motion", type=float, default=3.0, help="0 ... 255 (default 3); 0 keeps static frames")
+    parser.add_argument("--val_every", type=int, default=20, help="one scene in so many is val (default 20); 0: none")
+    parser.add_argument("--overwrite", action="store_true", help="replace lists that are there")
+    args = parser.parse_args()
+    if args.step < 1 or args.every < 1 or args.rate <= 0:
+        raise MdtkError("--step, --every and --rate must be positive")
+    train = args.output or text_path(args.data_path, "nyuv2/train")
+    outputs = {"train": train, "val": train.with_name(train.name.replace("train", "val"))}
+    if outputs["val"] == train:
+        raise MdtkError(
+            f"--output {train}: give a name with 'train' in it; the validation list takes 'val' in its place"
+        )
+    for path in outputs.values():
+        if path.exists() and not args.overwrite:
+            raise MdtkError(f"{path} is there already; give --overwrite, or another --output")
+    options = Options(args.step, args.every, args.rate, args.min_motion, args.val_every)
+    lines, summary = make_split(args.data_path, options, partial(tqdm, unit="scene", disable=None))
+    if not lines["train"]:
+        raise MdtkError(f"{args.data_path}/nyu_depth_v2: no target is left; see --help for the rule")
+    print("\n".join(summary.lines()))
+    for role, path in outputs.items():
+        if lines[role]:
+            write_text(path, as_text(lines[role]))
+            print(f"{path}: {len(lines[role])} lines")
+
+
+if __name__ == "__main__":
+    run_tool(main)
