@@ -20,7 +20,7 @@ def main() -> None:
     parser.add_argument("--output", required=True, help="native weights file to write")
     parser.add_argument("--format", default="auto", choices=["auto", *CONVERTERS])
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="configuration keys to set")
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()
     converted = convert(args.input, args.format, args.overrides)
     converted.save(args.output)
     model, data = converted.cfg.MODEL, converted.cfg.DATA

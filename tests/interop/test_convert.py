@@ -8,13 +8,13 @@ import sys
 import numpy as np
 import pytest
 import torch
-from helpers import published_networks as nets
-from helpers.published_files import write_bdedepth, write_monodepth2, write_paddle, write_params
 
 from mdtk.errors import MdtkError
 from mdtk.files import ROOT
 from mdtk.interop import convert, recognise
 from mdtk.models import build_model, load_model
+from tests.helpers import published_networks as nets
+from tests.helpers.published_files import write_bdedepth, write_monodepth2, write_paddle, write_params
 
 
 @pytest.fixture(scope="module")
@@ -224,11 +224,9 @@ def test_recognition(tmp_path, parts):
 
 
 def test_command_line(tmp_path, parts, monkeypatch, capsys):
-    sys.path.insert(0, str(ROOT / "tools"))
-    try:
-        import convert_checkpoint
-    finally:
-        sys.path.pop(0)
+    monkeypatch.syspath_prepend(str(ROOT / "tools"))
+    import convert_checkpoint
+
     source = write_monodepth2(tmp_path / "m2", parts)
     arguments = ["convert", "--input", str(source), "--output", str(tmp_path / "out.pth"), "MODEL.MAX_DEPTH", "80"]
     monkeypatch.setattr(sys, "argv", arguments)

@@ -12,8 +12,6 @@ import h5py
 import numpy as np
 import pytest
 import torch
-from helpers import published_networks as nets
-from helpers.published_files import params_bytes, tensors, write_params
 
 from mdtk.engine.weights import load_parts
 from mdtk.errors import MdtkError
@@ -21,6 +19,8 @@ from mdtk.interop import convert
 from mdtk.interop.mxnet_params import read_params
 from mdtk.interop.paddle import read_pdparams
 from mdtk.models import build_model
+from tests.helpers import published_networks as nets
+from tests.helpers.published_files import params_bytes, tensors, write_params
 
 
 class Attack:

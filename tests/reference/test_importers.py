@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers.published_files import write_bdedepth, write_monodepth2, write_paddle, write_params
 
 from mdtk.geometry.pose import pose_matrix
 from mdtk.interop import ConvertedCheckpoint, convert
 from mdtk.interop.mxnet_params import read_params
 from mdtk.interop.paddle import read_pdparams
 from mdtk.models import build_model, load_model
+from mdtk.models.system import DepthSystem
+from tests.helpers.published_files import write_bdedepth, write_monodepth2, write_paddle, write_params
 
 TOLERANCE = 1e-4
 
@@ -39,9 +40,16 @@ def filled_parts(reference, family: str, name: str) -> dict[str, dict[str, np.nd
     return {part: reference.filled(shapes, f"{family}/{name}") for part, shapes in keys.items()}
 
 
+def system_of(converted: ConvertedCheckpoint) -> DepthSystem:
+    """Its networks in eval mode, without the cost of an initialisation that the weights replace."""
+    with torch.device("meta"):
+        system = build_model(converted.cfg)
+    system.load_state_dict(converted.state, strict=True, assign=True)
+    return system.eval()
+
+
 def check_depth(converted: ConvertedCheckpoint, reference, expected: list[np.ndarray]) -> None:
-    system = build_model(converted.cfg).eval()
-    system.load_state_dict(converted.state, strict=True)
+    system = system_of(converted)
     with torch.no_grad():
         outputs = system.depth(torch.from_numpy(reference.images(3)))
     assert sorted(outputs) == list(range(len(expected)))
@@ -52,9 +60,7 @@ def check_depth(converted: ConvertedCheckpoint, reference, expected: list[np.nda
 
 def check_pose(converted: ConvertedCheckpoint, reference, expected: dict[str, np.ndarray], prefix: str) -> None:
     """The stored poses are of one pair, the earlier frame first; all that the decoder predicts is compared."""
-    network = build_model(converted.cfg).eval().pose
-    parameters = {n.removeprefix("pose."): v for n, v in converted.state.items() if n.startswith("pose.")}
-    network.load_state_dict(parameters, strict=True)
+    network = system_of(converted).pose
     pair = torch.from_numpy(reference.images(6))
     with torch.no_grad():
         features = pair if network.kind == "posecnn" else [network.encoder(pair)[-1]]
@@ -120,9 +126,7 @@ def test_bdedepth_single_scale(reference, folder):
     converted = convert(write_bdedepth(folder / "ckpt.pth", parts))
     assert converted.cfg.MODEL.SCALES == [0]
     stored = reference.npz("bdedepth_losses")
-    system = build_model(converted.cfg)
-    system.load_state_dict(converted.state, strict=True)
-    check_loss_networks(system.eval(), stored)
+    check_loss_networks(system_of(converted), stored)
 
 
 def check_loss_networks(system, stored: dict[str, np.ndarray]) -> None:
