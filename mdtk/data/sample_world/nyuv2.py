@@ -76,7 +76,7 @@ _SMALL = (
 )
 _KINDS = ("kitchen", "office", "classroom", "dining_room", "playroom", "library")
 SIZES = {
-    "tiny": Size((RawScene("living_room_0901", 0, 12, 10, still=2),), (1, 3), 3),
+    "tiny": Size((RawScene("living_room_0901", 0, 11, 10, still=1),), (1, 3), 3),
     "small": Size(_SMALL, (1, 2, 4, 5, 7, 8, 10, 11), 11),
     "full": Size(
         (*_SMALL, *(RawScene(f"{kind}_{904 + k:04d}", 3 + k, 60, 10) for k, kind in enumerate(_KINDS))),

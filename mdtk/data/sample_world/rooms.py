@@ -43,7 +43,7 @@ class Room:
 def make_room(seed: int, place: int) -> Room:
     """The room `place` of the world `seed`."""
     rng = np.random.default_rng([seed, 2000 + place])
-    builder = SceneBuilder(load_atlas(seed).index, rng)
+    builder = SceneBuilder(load_atlas(seed).index, rng, ground_start=tuple(rng.uniform(0, 50, 2)))
     half_width, half_length = rng.uniform(2.1, 3.1), rng.uniform(2.5, 3.6)
     _shell(builder, half_width, half_length)
     for side in range(4):

@@ -121,6 +121,7 @@ class SceneBuilder:
     texture_index: dict[str, int]
     rng: np.random.Generator
     moving: bool = False
+    ground_start: tuple[float, float] = (0.0, 0.0)  # metres: where level surfaces' textures start, the place's own
     _quads: list[tuple] = field(default_factory=list)
     _rounds: list[tuple] = field(default_factory=list)
     _quad_looks: list[tuple] = field(default_factory=list)
@@ -151,7 +152,7 @@ class SceneBuilder:
         size = np.array([np.linalg.norm(edge_u), np.linalg.norm(edge_v)])
         macro = np.zeros(2) if level else self.rng.uniform(0, 80, 2)
         if level:
-            axis_u, axis_v, start = np.array([1.0, 0, 0]), np.array([0, 0, 1.0]), np.zeros(2)
+            axis_u, axis_v, start = np.array([1.0, 0, 0]), np.array([0, 0, 1.0]), np.array(self.ground_start)
         else:
             axis_u, axis_v = edge_u / size[0], edge_v / size[1]
             start = -np.array([axis_u @ origin, axis_v @ origin])

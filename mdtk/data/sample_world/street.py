@@ -84,6 +84,7 @@ class Street:
     style: Style
     length: float  # metres to drive
     rng: np.random.Generator
+    ground_start: tuple[float, float]  # metres: every place has its own part of the asphalt and of the sky
 
     @property
     def lane(self) -> float:
@@ -94,7 +95,8 @@ class Street:
 def plan_street(seed: list[int], length: float) -> Street:
     """The place of `seed`, for a drive of `length` metres."""
     rng = np.random.default_rng(seed)
-    return Street(make_path(rng, length), draw_style(rng), length, rng)
+    ground_start = tuple(np.random.default_rng([*seed, 9]).uniform(0, 300, 2))
+    return Street(make_path(rng, length), draw_style(rng), length, rng, ground_start)
 
 
 def build_street(street: Street, atlas_seed: int, tracks: list[tuple[np.ndarray, np.ndarray]]) -> Scene:
@@ -105,7 +107,7 @@ def build_street(street: Street, atlas_seed: int, tracks: list[tuple[np.ndarray,
             turned round.
     """
     path, style, length = street.path, street.style, street.length
-    builder = SceneBuilder(load_atlas(atlas_seed).index, street.rng)
+    builder = SceneBuilder(load_atlas(atlas_seed).index, street.rng, ground_start=street.ground_start)
     _ground(builder, path, style, length)
     for side in (-1, 1):
         _buildings(builder, path, style, side, length)
