@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from helpers.tiny import write_clip
+from tests.helpers.tiny import write_clip
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(1)

@@ -30,7 +30,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch of samples. N frames: the target, then the sources. Images are uint8 until `augment` makes them floats."""
+    """A batch of samples. N frames: the target, then the sources. Images are uint8 until `augment`."""
 
     names: tuple[str, ...]
     frames_bn3hw: Tensor

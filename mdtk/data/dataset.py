@@ -54,7 +54,7 @@ class Draws:
         cut = tuple(generator.uniform(*options.permute_ratio, size=2))
         rows = frames + 2 if options.per_frame else 1
         spread = np.array([options.brightness, options.contrast, options.saturation, options.hue])
-        factors = generator.uniform(-spread, spread, size=(rows, 4)) + [1, 1, 1, 0]
+        factors = generator.uniform(-spread, spread, size=(rows, 4)) + np.array([1, 1, 1, 0])
         jitter = np.concatenate([np.full((rows, 1), on), factors], 1).astype(np.float32)
         order = generator.permuted(np.tile(np.arange(4), (rows, 1)), axis=1)
         return Draws(flip, jitter, order, crop, cut)

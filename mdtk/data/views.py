@@ -31,6 +31,10 @@ class View:
     split_b2: Tensor | None = None  # roll the disparity by this much (x, y) to undo the swap
     box_b4: Tensor | None = None  # as `camera.magnified_crop_K` takes it
 
+    def K_of(self, K_b33: Tensor) -> Tensor:
+        """This view's intrinsics where the whole image's are `K_b33`."""
+        return K_b33 if self.box_b4 is None else magnified_crop_K(K_b33, self.box_b4)
+
     def restore(self, map_bchw: Tensor, scale: int = 0) -> Tensor:
         """A map of the network's input brought back to the loss's image; `scale`: the map is 1/2^scale as large."""
         if self.split_b2 is None:
@@ -58,9 +62,9 @@ def build_views(augmented: Augmented, batch: Batch) -> list[View]:
     if augmented.crop_bn3hw is not None:
         crop = augmented.crop_bn3hw
         box = batch.crop_box_b4
-        K = magnified_crop_K(augmented.K_b33, box)
         # The network sees the crop as if it were a whole image of its usual camera: everything looks `ratio` times
         # closer, so its depth is multiplied by the ratio (Yang et al., BDEdepth).
+        K = magnified_crop_K(augmented.K_b33, box)
         views.append(View(CROP, augmented.crop_input_b3hw, crop[:, 0], crop[:, 1:], K, box[:, 0], box_b4=box))
     if batch.split_b2 is not None:
         # split = size - swapped part: rolling by it puts the first part last.

@@ -86,6 +86,9 @@ def compute_losses(
             term = view_consistency(view, depth, depths[0])
             result.scalars[f"consistency/{view.name}"] = term
             result.total = result.total + options.consistency * term
+    if prediction.K_b33 is not None:
+        focal = prediction.K_b33[:, [0, 1], [0, 1]].mean(0)
+        result.scalars |= {"intrinsics/fx": focal[0], "intrinsics/fy": focal[1]}
     result.scalars["total"] = result.total
     return result
 
@@ -126,7 +129,7 @@ class Comparison:
 
     def __init__(self, view: View, prediction: Prediction, options: LossOptions) -> None:
         self.view, self.prediction, self.options = view, prediction, options
-        self.K = view.K_b33 if prediction.K_b33 is None else prediction.K_b33
+        self.K = view.K_b33 if prediction.K_b33 is None else view.K_of(prediction.K_b33)
         self.levels: dict[int, tuple[terms.Target, Tensor, Tensor | None]] = {}
 
     def level(self, level: int) -> tuple[terms.Target, Tensor, Tensor | None]:

@@ -114,11 +114,13 @@ class PoseNetwork(nn.Module):
         frames_bn3hw: Tensor,
         source_offsets: Sequence[int],
         depth_features: Sequence[Tensor] | None = None,
+        features_out: list[Tensor] | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Frames in 0..1, the reference first, then the sources in the order of `source_offsets` (in frames, < 0
         before the reference) → axis-angle and translation, both (B,S,3), before any inversion (`inverted`).
 
         `depth_features`, for `shared`: the depth encoder's coarsest feature of each frame, in the same order.
+        `features_out`, for `separate`: takes the pose encoder's coarsest feature of each of its inputs.
         """
         if frames_bn3hw.shape[1] != 1 + len(source_offsets):
             raise ValueError(f"{frames_bn3hw.shape[1]} frames for {len(source_offsets)} sources and the reference")
@@ -128,19 +130,28 @@ class PoseNetwork(nn.Module):
                     f"this pose network (MODEL.POSE_INPUT all) was made for {self.num_sources} sources, not "
                     f"{len(source_offsets)}; use the DATA.SOURCES that it was trained with"
                 )
-            return self._motion(range(1 + self.num_sources), frames_bn3hw, depth_features)
+            return self._motion(range(1 + self.num_sources), frames_bn3hw, depth_features, features_out)
         # One pair at a time, as published: each pair has its own batch-norm statistics.
         pairs = [(index, 0) if offset < 0 else (0, index) for index, offset in enumerate(source_offsets, start=1)]
-        motions = [self._motion(pair, frames_bn3hw, depth_features) for pair in pairs]
+        motions = [self._motion(pair, frames_bn3hw, depth_features, features_out) for pair in pairs]
         return tuple(torch.stack([motion[part][:, 0] for motion in motions], dim=1) for part in range(2))
 
     def _motion(
-        self, order: Sequence[int], frames_bn3hw: Tensor, depth_features: Sequence[Tensor] | None
+        self,
+        order: Sequence[int],
+        frames_bn3hw: Tensor,
+        depth_features: Sequence[Tensor] | None,
+        features_out: list[Tensor] | None,
     ) -> tuple[Tensor, Tensor]:
         if self.kind == "shared":
             return self.decoder([depth_features[index] for index in order])
         stacked = torch.cat([frames_bn3hw[:, index] for index in order], dim=1)
-        return self.decoder([self.encoder(stacked)[-1]] if self.kind == "separate" else stacked)
+        if self.kind == "posecnn":
+            return self.decoder(stacked)
+        feature = self.encoder(stacked)[-1]
+        if features_out is not None:
+            features_out.append(feature)
+        return self.decoder([feature])
 
 
 def build_pose_network(

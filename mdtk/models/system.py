@@ -21,6 +21,7 @@ from mdtk.losses.objective import Disparities, Prediction
 from mdtk.models.decoders import SkipDecoder
 from mdtk.models.depth_net import DepthNet, build_depth_net
 from mdtk.models.encoders import build_encoder
+from mdtk.models.intrinsics import IntrinsicsHead
 from mdtk.models.pose import PoseNetwork, build_pose_network
 
 
@@ -36,6 +37,7 @@ class DepthSystem(nn.Module):
         depth: DepthNet,
         pose: PoseNetwork | None,
         mask: SkipDecoder | None,
+        intrinsics: IntrinsicsHead | None,
         offsets: Sequence[int],
         stereo: bool,
         *,
@@ -44,7 +46,7 @@ class DepthSystem(nn.Module):
         channels_last: bool = False,
     ) -> None:
         super().__init__()
-        self.depth, self.pose, self.mask = depth, pose, mask
+        self.depth, self.pose, self.mask, self.intrinsics = depth, pose, mask, intrinsics
         self.offsets, self.stereo, self.source_depths = tuple(offsets), stereo, source_depths
         self.precision = precision
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
@@ -57,9 +59,13 @@ class DepthSystem(nn.Module):
         disparities = [self._decode(self.depth.decode, feature) for feature in features]
         low, high = depth_range_b2[:, :1, None, None], depth_range_b2[:, 1:, None, None]
         mean_disparity = scaled_disparity(disparities[0][0], low, high).mean((1, 2, 3))
+        pose_features: list[Tensor] = []
+        motions = self._motions(frames_bn3hw, stereo_T_b44, features[0], mean_disparity, pose_features)
+        height, width = frames_bn3hw.shape[-2:]
         return Prediction(
             disparities=disparities,
-            source_T_target_bs44=self._motions(frames_bn3hw, stereo_T_b44, features[0], mean_disparity),
+            source_T_target_bs44=motions,
+            K_b33=None if self.intrinsics is None else self.intrinsics(pose_features, height, width),
             masks=None if self.mask is None else self._decode(self.mask, features[0]),
             source_depths=self._source_depths(frames_bn3hw, depth_range_b2) if self.source_depths else None,
         )
@@ -83,7 +89,12 @@ class DepthSystem(nn.Module):
         return [sigmoid_to_depth(sigmoid, depth_range_b2) for sigmoid in sigmoids]
 
     def _motions(
-        self, frames_bn3hw: Tensor, stereo_T_b44: Tensor, features: list[Tensor], mean_disparity_b: Tensor
+        self,
+        frames_bn3hw: Tensor,
+        stereo_T_b44: Tensor,
+        features: list[Tensor],
+        mean_disparity_b: Tensor,
+        pose_features: list[Tensor],
     ) -> Tensor:
         motions = []
         if self.pose is not None:
@@ -92,7 +103,7 @@ class DepthSystem(nn.Module):
                 shared = (
                     self._shared_features(frames_bn3hw[:, 1:count], features) if self.pose.kind == "shared" else None
                 )
-                axisangle, translation = self.pose(frames_bn3hw[:, :count], self.offsets, shared)
+                axisangle, translation = self.pose(frames_bn3hw[:, :count], self.offsets, shared, pose_features)
             axisangle, translation = axisangle.float(), translation.float()
             if self.pose.kind == "posecnn":  # its translation is in units of the scene's depth
                 translation = translation * mean_disparity_b[:, None, None]
@@ -143,6 +154,7 @@ def build_model(cfg: CfgNode) -> DepthSystem:
         depth,
         pose,
         mask,
+        IntrinsicsHead(pose.encoder.channels[-1]) if model.LEARN_INTRINSICS else None,
         sources if pose is not None else (),
         cfg.DATA.STEREO,
         source_depths=cfg.LOSS.GEOMETRY_CONSISTENCY > 0,

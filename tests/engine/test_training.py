@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from helpers.tiny import PROJECT, run_tool
+from tests.helpers.tiny import PROJECT, run_tool
 
 
 def records(out_dir: Path, kind: str) -> list[dict]:

@@ -1,0 +1,104 @@
+"""The configuration: recipes, overrides, checks."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from mdtk.config import config_from_text, data_sets, default_config, differences, dump, flatten, load_config
+from mdtk.defaults import CHOICES
+from mdtk.errors import MdtkError
+from mdtk.files import ROOT
+
+
+def write(path, **mapping):
+    path.write_text(yaml.safe_dump(mapping))
+    return path
+
+
+def test_bases_are_merged_below(tmp_path):
+    write(tmp_path / "a.yaml", SOLVER={"LR": 1e-3, "EPOCHS": 3})
+    write(tmp_path / "b.yaml", _BASE_="a.yaml", SOLVER={"EPOCHS": 7})
+    cfg = load_config(tmp_path / "b.yaml", ["DATA.SOURCES", "[-2, 2]"])
+    assert (cfg.SOLVER.LR, cfg.SOLVER.EPOCHS, cfg.DATA.SOURCES) == (1e-3, 7, [-2, 2])
+    assert cfg.is_frozen()
+
+
+def test_base_circle(tmp_path):
+    write(tmp_path / "a.yaml", _BASE_="b.yaml")
+    write(tmp_path / "b.yaml", _BASE_="a.yaml")
+    with pytest.raises(MdtkError, match="remove the circle"):
+        load_config(tmp_path / "a.yaml")
+
+
+@pytest.mark.parametrize(
+    ("pairs", "words"),
+    [
+        (["SOLVER.LRR", "1"], "unknown key SOLVER.LRR; the nearest is SOLVER.LR"),
+        (["SOLVER.LR", "fast"], "SOLVER.LR takes float .* not str 'fast'"),
+        (["SOLVER.EPOCHS", "2.5"], "SOLVER.EPOCHS takes int"),
+        (["LOSS.AUTOMASK", "1"], "LOSS.AUTOMASK takes bool"),
+        (["SOLVER", "1"], "SOLVER is a group of keys"),
+        (["SOLVER.LR"], "has no value"),
+        (["DATA.HEIGHT", "200"], "DATA.HEIGHT is 200; it must be a multiple of 32, for example 192"),
+        (["MODEL.DECODER", "fancy"], "one of skip, grid"),
+        (["MODEL.SCALES", "[1]"], "MODEL.SCALES"),
+        (["DATA.NAME", "sequence", "DATA.SEQUENCE.K", "[1, 1, 1, 1]"], "without DATA.SEQUENCE.K_SIZE"),
+        (["DATA.SOURCES", "[]"], "needs at least one source"),
+        (["MODEL.PREDICTIVE_MASK", "true"], "LOSS.AUTOMASK false"),
+        (["DATA.SETS", "[{WIDTH: 320}]"], "share DATA.HEIGHT and DATA.WIDTH"),
+    ],
+)
+def test_bad_values_are_named(pairs, words):
+    with pytest.raises(MdtkError, match=words):
+        load_config(None, pairs)
+
+
+def test_bad_yaml(tmp_path):
+    (tmp_path / "x.yaml").write_text("SOLVER: [1,\n")
+    with pytest.raises(MdtkError, match=r"x\.yaml: not valid YAML"):
+        load_config(tmp_path / "x.yaml")
+
+
+def test_numbers_as_people_write_them():
+    cfg = load_config(None, ["SOLVER.LR", "1e-4", "SOLVER.WEIGHT_DECAY", "0", "LOSS.AUTOMASK", "false"])
+    assert (cfg.SOLVER.LR, cfg.SOLVER.WEIGHT_DECAY, cfg.LOSS.AUTOMASK) == (1e-4, 0.0, False)
+
+
+def test_dump_reads_back():
+    cfg = load_config(None, ["DATA.SETS", "[{WEIGHT: 2.0}, {NAME: cityscapes_prepared}]"])
+    assert not differences(config_from_text(dump(cfg), "text"), cfg, ignore=())
+
+
+def test_differences_name_keys_and_leave_out_where_it_runs():
+    left, right = load_config(), load_config(None, ["SOLVER.LR", "1e-3", "OUT_DIR", "x", "DATA.WORKERS", "9"])
+    assert differences(left, right) == ["SOLVER.LR: 0.0001 != 0.001"]
+
+
+def test_data_sets_inherit():
+    cfg = load_config(None, ["DATA.SETS", "[{WEIGHT: 2}, {NAME: nyuv2, DEPTH_RANGE: [0.1, 10]}]"])
+    first, second = data_sets(cfg)
+    assert (first.NAME, first.WEIGHT, second.NAME, second.DEPTH_RANGE) == ("kitti_raw", 2.0, "nyuv2", [0.1, 10])
+
+
+def test_choices_name_real_keys_and_defaults_are_among_them():
+    flat = dict(flatten(default_config()))
+    for key, choices in CHOICES.items():
+        assert flat[key] in choices
+
+
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.glob("configs/*/*.yaml")), ids=lambda path: f"{path.parent.name}/{path.stem}"
+)
+def test_every_recipe_loads(path):
+    load_config(path)
+
+
+def test_every_key_is_read():
+    """No flag that nothing reads: each key's name occurs in the package beside its declaration."""
+    source = "".join(
+        path.read_text() for path in ROOT.glob("mdtk/**/*.py") if path.name not in ("defaults.py",)
+    ) + "".join(path.read_text() for path in ROOT.glob("tools/*.py"))
+    loss_keys = {f"LOSS.{key}" for key in default_config().LOSS}  # read together by build_loss_options
+    unread = [key for key, _ in flatten(default_config()) if key not in loss_keys and key.split(".")[-1] not in source]
+    assert not [key for key in unread if not key.startswith("ROOTS.")]
