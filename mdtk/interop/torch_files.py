@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from torch import Tensor
 
 from mdtk.errors import MdtkError
 from mdtk.files import require_file
+
+# A dict of counts, in the state of torch's own MultiStepLR; older versions of torch do not know it as harmless.
+torch.serialization.add_safe_globals([Counter])
 
 
 def read_torch(path: Path) -> dict[str, Any]:
