@@ -40,7 +40,10 @@ def main() -> None:
     width, height = report.size
     print(f"{report.frames} frames of {width}x{height} at {report.rate:g} a second")
     print(f"colours from disparity {report.range[0]:.4g} (dark) to {report.range[1]:.4g} (bright), in the model's unit")
-    print(f"wrote {args.output} ({args.output.stat().st_size / 1e6:.1f} MB)")
+    megabytes = args.output.stat().st_size / 1e6
+    print(f"wrote {args.output} ({megabytes:.1f} MB)")
+    if args.output.suffix.lower() == ".gif" and megabytes > 20:
+        print("a large GIF: --stride and --width make it smaller, and .mp4 takes a tenth")
 
 
 if __name__ == "__main__":

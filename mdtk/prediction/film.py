@@ -1,7 +1,7 @@
 """A film of the input above its disparity, with one colour range from the first frame to the last.
 
 The range needs every prediction before the first picture is coloured: predictions wait in a temporary file, frames are
-read twice, and memory holds one frame at a time.
+read twice, and memory holds one frame at a time (of a GIF also the finished pictures, at one byte a pixel).
 """
 
 from __future__ import annotations

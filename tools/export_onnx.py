@@ -1,0 +1,48 @@
+#!/usr/bin/env python3
+"""Writes a checkpoint's depth network as ONNX, after checking that ONNX Runtime gives the same disparity as PyTorch.
+
+  python tools/export_onnx.py --checkpoint FILE.pth --output FILE.onnx [--image_path IMAGE ...]
+
+Input `image`: float (B, 3, H, W), RGB in 0 … 1, at the network's size. Output `disparity`: (B, 1, H, W), 1 / depth.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from mdtk.data.family import open_rgb
+from mdtk.data.images import resize
+from mdtk.errors import run_tool
+from mdtk.export_onnx import export_onnx, require
+from mdtk.models import LoadedModel, load_model
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoint", required=True, help="a native or converted checkpoint")
+    parser.add_argument("--output", type=Path, required=True, help="the .onnx file to write")
+    parser.add_argument("--image_path", type=Path, nargs="+", default=[], help="images to compare on; default: noise")
+    parser.add_argument("--tolerance", type=float, default=1e-4, help="difference allowed, of the greatest disparity")
+    args = parser.parse_args()
+    require()
+    model = load_model(args.checkpoint)
+    parity = export_onnx(model, args.output, images_for(model, args.image_path), args.tolerance)
+    print(f"ONNX Runtime against PyTorch on {parity.images} images: greatest difference {parity.absolute:.2g}")
+    print(f"  ({parity.relative:.2g} of the greatest disparity)")
+    print(f"input 1…B x 3 x {model.height} x {model.width}; wrote {args.output}")
+
+
+def images_for(model: LoadedModel, paths: list[Path]) -> torch.Tensor:
+    """The images at the network's size in 0 … 1; two of smooth noise when there are none."""
+    if paths:
+        pixels = [torch.from_numpy(resize(open_rgb(path), (model.width, model.height))) for path in paths]
+        return torch.stack(pixels).float() / 255
+    coarse = torch.rand(2, 3, 6, 10, generator=torch.Generator().manual_seed(0))
+    return torch.nn.functional.interpolate(coarse, (model.height, model.width), mode="bicubic").clamp(0, 1)
+
+
+if __name__ == "__main__":
+    run_tool(main)
