@@ -33,6 +33,7 @@ def main() -> None:
     add("--post_process", action="store_true", help="average with the mirrored image's prediction")
     add("--predictions", default="", help=".npy (N x H x W, in list order) or folder of another program's predictions")
     add("--predictions_are", choices=KINDS, default="disparity", help="what these hold (disparity: 1 / depth)")
+    add("--ground_truth", default="", help="exported .npz or published gt_depths.npz; default: read from the data set")
     add("--save_predictions", action="store_true", help="keep the predicted disparities as .npy")
     add("--no_eval", action="store_true", help="predict and save only")
     add("--no_trivial", action="store_true", help="leave out the two trivial predictors")

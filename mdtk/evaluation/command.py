@@ -57,6 +57,7 @@ class Request:
     no_trivial: bool = False
     skip_empty: bool = False
     report: bool = False
+    ground_truth: str = ""
 
 
 def request_of(args: Mapping[str, Any]) -> Request:
@@ -92,6 +93,7 @@ def run(request: Request) -> None:
             skip_empty=request.skip_empty,
             save_folder=folder / "predictions" if request.save_predictions else None,
             score=not request.no_eval,
+            ground_truth=request.ground_truth,
             facts=facts,
         )
         _run_all(source, cfg, names, options, folder, request.report)

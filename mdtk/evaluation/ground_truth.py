@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from mdtk.data.family import Family
+from mdtk.data.ground_truth import depths_by_name
 from mdtk.errors import MdtkError
 from mdtk.evaluation.predict import read_in_order
 from mdtk.evaluation.trivial import cell_depths, evenly_spaced
@@ -24,6 +26,17 @@ class GroundTruthReader:
     def __iter__(self) -> Iterator[tuple[int, str, np.ndarray]]:
         for items in read_in_order(self, self._batches, self._workers):
             yield from items
+
+
+class StoredGroundTruth:
+    """(index, name, depth) of the entries in `batches` from an exported file; `names` are all names of the list."""
+
+    def __init__(self, path: str | Path, names: Sequence[str], batches: Sequence[Sequence[int]]) -> None:
+        self._depths, self._names, self._batches = depths_by_name(path, names), names, batches
+
+    def __iter__(self) -> Iterator[tuple[int, str, np.ndarray]]:
+        for index in (index for batch in self._batches for index in batch):
+            yield index, self._names[index], self._depths[self._names[index]]
 
 
 class _TrainingGrid:

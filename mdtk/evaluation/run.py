@@ -14,11 +14,12 @@ from yacs.config import CfgNode
 from mdtk.config import data_sets
 from mdtk.data.family import Family
 from mdtk.data.registry import build_eval_family, build_family
+from mdtk.engine import distributed
 from mdtk.errors import MdtkError
 from mdtk.evaluation import benchmark
-from mdtk.evaluation.evaluator import MODEL, Candidate, Evaluation, Options, evaluate_all
+from mdtk.evaluation.evaluator import MODEL, Candidate, Evaluation, GroundTruth, Options, evaluate_all
 from mdtk.evaluation.facts import collect_facts
-from mdtk.evaluation.ground_truth import GroundTruthReader, training_grids
+from mdtk.evaluation.ground_truth import GroundTruthReader, StoredGroundTruth, training_grids
 from mdtk.evaluation.predict import Model
 from mdtk.evaluation.protocols import Protocol, get_protocol
 from mdtk.evaluation.saving import save_predictions
@@ -45,6 +46,7 @@ class RunOptions:
     save_folder: Path | None = None  # keep the predictions here, as `saving.save_predictions` does
     score: bool = True  # False: predict (and save) only
     device: str | torch.device = "cpu"  # of a bare model; a `Source` knows its own
+    ground_truth: str = ""  # a file of tools/export_gt_depth.py or a published gt_depths.npz; empty: the data set's own
     facts: Mapping[str, object] = field(default_factory=dict)  # put into every evaluation: checkpoint, …
 
 
@@ -66,6 +68,7 @@ def build_scale(cfg: CfgNode, stereo: bool | None = None) -> ScaleMode:
 
 def build_run_options(cfg: CfgNode, stereo: bool | None = None, **others: object) -> RunOptions:
     """Options from EVAL and DATA; `others` are fields of `RunOptions` that no key holds."""
+    others.setdefault("device", distributed.pick_device(cfg.DEVICE))
     return RunOptions(
         build_scale(cfg, stereo),
         batch_size=cfg.EVAL.BATCH_SIZE,
@@ -106,11 +109,12 @@ def evaluate_protocol(source: Source | Model, cfg: CfgNode, name: str, options: 
         return []
     candidates = {MODEL: Candidate(predictions, options.scale)}
     facts = collect_facts(protocol, family, indices) | {"predictions": source.words} | dict(options.facts)
+    facts["ground_truth"] = options.ground_truth or "read from the data set"
     if options.trivial:
         trivial = trivial_predictor(cfg)
         candidates |= trivial_candidates(trivial, family, batches, cfg, options.scale)
         facts["trivial_predictors"] = trivial.origin or f"left out: {trivial.reason}"
-    depths = GroundTruthReader(family, protocol.ground_truth, batches, options.workers)
+    depths = build_ground_truth(protocol, family, batches, options)
     scoring = Options(options.scale, options.skip_empty, together)
     found = evaluate_all(protocol, candidates, depths, scoring)
     for evaluation in found.values():
@@ -125,6 +129,15 @@ def build_source(model: Source | Model, cfg: CfgNode, device: str | torch.device
         return model
     data = cfg.DATA
     return ModelSource(model, data.HEIGHT, data.WIDTH, device, cfg.EVAL.POST_PROCESS, data.WORKERS, progress)
+
+
+def build_ground_truth(
+    protocol: Protocol, family: Family, batches: Sequence[Sequence[int]], options: RunOptions
+) -> GroundTruth:
+    """The ground truth of the entries in `batches`: of the data set, or of the file that the options name."""
+    if not options.ground_truth:
+        return GroundTruthReader(family, protocol.ground_truth, batches, options.workers)
+    return StoredGroundTruth(options.ground_truth, [family.name(index) for index in range(len(family))], batches)
 
 
 def gathered_predictions(

@@ -9,7 +9,7 @@ import numpy as np
 
 SIZE, MARGIN, LEGEND = 760, 60, 26
 _PAPER, _INK, _GRID = (255, 255, 255), (60, 60, 60), (225, 225, 225)
-_COLOURS = ((30, 30, 30), (200, 60, 40), (40, 110, 190), (60, 150, 80))  # RGB; the first is for the ground truth
+_COLOURS = ((170, 170, 170), (200, 60, 40), (40, 110, 190), (60, 150, 80))  # RGB; the first is for the ground truth
 
 
 def grid_step(extent: float) -> float:
@@ -33,7 +33,7 @@ def plot_trajectories(trajectories: Mapping[str, np.ndarray], title: str) -> np.
     for place, (label, path) in enumerate(paths.items()):
         colour = _COLOURS[place % len(_COLOURS)]
         line = np.round(pixel(path) * 16).astype(np.int32)
-        cv2.polylines(picture, [line], False, colour, 2, cv2.LINE_AA, shift=4)
+        cv2.polylines(picture, [line], False, colour, 2 if place else 5, cv2.LINE_AA, shift=4)
         y = SIZE + LEGEND * place + 8
         cv2.line(picture, (MARGIN, y), (MARGIN + 40, y), colour, 3, cv2.LINE_AA)
         _text(picture, label, (MARGIN + 52, y + 5))
@@ -54,7 +54,7 @@ def _draw_grid(picture: np.ndarray, centre: np.ndarray, extent: float, pixel) ->
             (x0, y0), (x1, y1) = np.round(pixel(ends)).astype(int).tolist()
             cv2.line(picture, (x0, y0), (x1, y1), _GRID, 1, cv2.LINE_AA)
             place = (x0 - 12, SIZE - MARGIN + 18) if axis == 0 else (8, y0 + 5)
-            _text(picture, f"{value:g}", place, 0.42)
+            _text(picture, f"{round(value / step) * step:g}", place, 0.42)
     _text(picture, "x, m", (SIZE - MARGIN - 10, SIZE - MARGIN + 36), 0.45)
     _text(picture, "z, m", (8, MARGIN - 12), 0.45)
 
