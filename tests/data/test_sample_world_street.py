@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mdtk.data.sample_world import DriveSpec, Frame, Rig, lidar, make_drive, rig
+from mdtk.data.sample_world import DriveSpec, Frame, Rig, kitti_odom, lidar, make_drive, rig
 from mdtk.data.sample_world.camera import Camera
 from mdtk.data.sample_world.drive import travelled
 from mdtk.data.sample_world.kitti_odom import pose_lines
@@ -158,6 +158,13 @@ def test_speed_is_that_of_a_car():
         steps = np.diff(travelled(DriveSpec(0, place, 40, RIG)))
         assert steps.min() > 0.55
         assert steps.max() < 1.25
+
+
+def test_odometry_sequences_are_long_enough_for_trajectory_errors():
+    """KITTI's errors are taken over 100 m and more."""
+    for scale in ("small", "full"):
+        for spec in kitti_odom.plan(scale, 0).values():
+            assert travelled(spec)[-1] > 103
 
 
 def test_places_differ():

@@ -20,7 +20,7 @@ class DriveSpec:
     """What makes a drive; everything else follows from it."""
 
     seed: int  # of the world
-    place: int  # of the street, unique in the world
+    place: int  # of the street, unique in the world; its remainder by 3 gives the kind of street
     frames: int
     rig: Rig
     stops: bool = False  # the car stands still for some frames
@@ -64,10 +64,10 @@ class Drive:
 
 
 def travelled(spec: DriveSpec) -> np.ndarray:
-    """(F,) metres along the road: 0.6 to 1.2 a frame (times `pace`), less around a stop."""
+    """(F,) metres along the road: 0.6 to 1.1 a frame (times `pace`), less around a stop."""
     rng = np.random.default_rng([spec.seed, spec.place, 1])
     frame = np.arange(spec.frames - 1)
-    base, swing = rng.uniform(0.8, 1.0), rng.uniform(0.05, 0.2)
+    base, swing = rng.uniform(0.75, 0.95), rng.uniform(0.05, 0.15)
     speed = base + swing * np.sin(2 * np.pi * (frame / rng.uniform(20, 50) + rng.random()))
     speed *= spec.pace
     if spec.stops:
@@ -109,7 +109,7 @@ def make_drive(spec: DriveSpec) -> Drive:
     """Builds the drive of a spec; the last two are kept, for callers that render frame by frame."""
     s = travelled(spec)
     rng = np.random.default_rng([spec.seed, spec.place, 2])
-    street = plan_street([spec.seed, spec.place, 3], float(s[-1]))
+    street = plan_street([spec.seed, spec.place, 3], float(s[-1]), spec.place % 3)
     poses = _poses(street, s, rng)
     scene = build_street(street, spec.seed, _tracks(spec, street.lane, s, rng))
     return Drive(spec, scene, poses, s)

@@ -125,7 +125,7 @@ def _facade(rng: np.random.Generator, wall: np.ndarray) -> np.ndarray:
 
 def _car_side(rng: np.random.Generator, van: bool) -> np.ndarray:
     """A car's flank: body, dark underside, two wheels, door lines; a van has windows too. White paint: tinted later."""
-    grey = 0.8 + 0.09 * fractal_noise(rng, 4, 7, 0.75)  # dirt and reflections
+    grey = 0.74 + 0.13 * fractal_noise(rng, 5, 7, 0.8)  # dirt and reflections
     grey[: SIZE // 8] *= 1.12
     grey[SIZE // 2 : SIZE // 2 + 14] *= 0.6
     for x in (0.3, 0.52, 0.72):
@@ -144,7 +144,7 @@ def _car_side(rng: np.random.Generator, van: bool) -> np.ndarray:
 
 
 def _car_end(rng: np.random.Generator, lamp: tuple[float, float, float]) -> np.ndarray:
-    tile = np.repeat(0.77 + 0.09 * fractal_noise(rng, 4, 7, 0.75)[..., None], 3, axis=2)
+    tile = np.repeat(0.72 + 0.13 * fractal_noise(rng, 5, 7, 0.8)[..., None], 3, axis=2)
     for x in (20, 382):
         cv2.rectangle(tile, (x, 90), (x + 110, 210), lamp, -1, cv2.LINE_AA)
     cv2.rectangle(tile, (170, 250), (342, 320), (0.92, 0.92, 0.8), -1)
@@ -157,7 +157,7 @@ def _car_end(rng: np.random.Generator, lamp: tuple[float, float, float]) -> np.n
 
 def _glass(rng: np.random.Generator) -> np.ndarray:
     y, x = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32) / SIZE
-    grey = 0.18 + 0.3 * np.clip(np.sin(5 * x + 3 * y + rng.uniform(0, 6)), 0, 1) + 0.07 * fractal_noise(rng, 4, 7, 0.75)
+    grey = 0.26 + 0.3 * np.clip(np.sin(5 * x + 3 * y + rng.uniform(0, 6)), 0, 1) + 0.10 * fractal_noise(rng, 5, 7, 0.8)
     tile = grey[..., None] * np.float32([0.85, 1, 1.15])
     for edge in (slice(0, 26), slice(SIZE - 26, SIZE)):
         tile[edge], tile[:, edge] = 0.75, 0.75
@@ -215,6 +215,6 @@ def paint_all(seed: int) -> dict[str, np.ndarray]:
         "car_rear": _car_end(rng, (0.75, 0.08, 0.06)),
         "car_front": _car_end(rng, (0.98, 0.97, 0.85)),
         "glass": _glass(rng),
-        "plain": np.clip(0.5 + 0.07 * fractal_noise(rng, 4, 7, 0.75), 0, 1)[..., None].repeat(3, axis=2),
+        "plain": np.clip(0.5 + 0.10 * fractal_noise(rng, 5, 7, 0.8), 0, 1)[..., None].repeat(3, axis=2),
         "macro": np.clip(0.5 + 0.11 * fractal_noise(rng, 4, 7, 0.7), 0.1, 1)[..., None].repeat(3, axis=2),
     }

@@ -61,19 +61,23 @@ class Style:
     parked: float  # chance that a parking place is taken
     trees: float
     ground: str
+    divided: bool  # by a strip with hedges, walls and trees
 
 
-def draw_style(rng: np.random.Generator) -> Style:
-    """From a narrow canyon to a wide road with front gardens."""
-    near = rng.uniform(0.0, 3.0)
-    return Style(
-        half_road=rng.uniform(4.8, 6.0),
-        sidewalk=rng.uniform(1.5, 3.0),
-        setback=(near, near + rng.uniform(2.0, 9.0)),
-        parked=rng.uniform(0.25, 0.75),
-        trees=rng.uniform(0.0, 0.5),
-        ground=str(rng.choice(["grass", "grass", "paving", "gravel"])),
-    )
+# Ranges of: half the road's width, sidewalk, nearest setback and how much farther the farthest is, share of parking
+# places taken, share of trees. Streets differ, so that the typical depth of a pixel says little about a new place.
+_KINDS = (
+    ((4.8, 5.8), (1.5, 3.0), (0.0, 3.0), (2.0, 9.0), (0.25, 0.75), (0.0, 0.5)),  # a street with parked cars
+    ((2.4, 3.0), (0.9, 1.4), (0.0, 0.3), (0.3, 2.0), (0.0, 0.0), (0.0, 0.0)),  # an alley between houses
+    ((7.0, 8.5), (2.5, 4.0), (3.0, 8.0), (3.0, 10.0), (0.3, 0.8), (0.3, 0.6)),  # a divided avenue with front gardens
+)
+
+
+def draw_style(rng: np.random.Generator, kind: int) -> Style:
+    """A street of a kind: 0 street, 1 alley, 2 avenue."""
+    half_road, sidewalk, near, farther, parked, trees = (rng.uniform(*limits) for limits in _KINDS[kind])
+    ground = str(rng.choice(["grass", "grass", "paving", "gravel"]))
+    return Style(half_road, sidewalk, (near, near + farther), parked, trees, ground, divided=kind == 2)
 
 
 @dataclass(frozen=True)
@@ -88,15 +92,15 @@ class Street:
 
     @property
     def lane(self) -> float:
-        """Metres from the path to the middle of the right lane, beside the parked cars."""
-        return (self.style.half_road - 1.9) / 2
+        """Metres from the path to where cars drive, two metres or more beside the parked ones."""
+        return (0.5 if self.style.divided else 0.35) * (self.style.half_road - 1.9)
 
 
-def plan_street(seed: list[int], length: float) -> Street:
-    """The place of `seed`, for a drive of `length` metres."""
+def plan_street(seed: list[int], length: float, kind: int = 0) -> Street:
+    """The place of `seed`, for a drive of `length` metres; `kind` as in `draw_style`."""
     rng = np.random.default_rng(seed)
     ground_start = tuple(np.random.default_rng([*seed, 9]).uniform(0, 300, 2))
-    return Street(make_path(rng, length), draw_style(rng), length, rng, ground_start)
+    return Street(make_path(rng, length), draw_style(rng, kind), length, rng, ground_start)
 
 
 def build_street(street: Street, atlas_seed: int, tracks: list[tuple[np.ndarray, np.ndarray]]) -> Scene:
@@ -112,6 +116,8 @@ def build_street(street: Street, atlas_seed: int, tracks: list[tuple[np.ndarray,
     for side in (-1, 1):
         _buildings(builder, path, style, side, length)
         _kerbside(builder, path, style, side, length)
+    if style.divided:
+        _dividing_strip(builder, path, length)
     _surroundings(builder, path, length)
     return Scene(builder.build(), [_mover(builder, path, *track) for track in tracks], atlas_seed)
 
@@ -211,6 +217,20 @@ def _kerbside(builder: SceneBuilder, path: Path, style: Style, side: int, length
             objects.add_billboard(builder, *point, heading)
         else:
             objects.add_crate(builder, *point, heading)
+
+
+def _dividing_strip(builder: SceneBuilder, path: Path, length: float) -> None:
+    """Hedges, walls, fences and trees in the middle of the road, with gaps."""
+    rng = builder.rng
+    s = -_BEHIND
+    while s < length + _AHEAD - 30:
+        span = rng.uniform(5, 13)
+        if rng.random() < 0.6:
+            ends = [path.beside(t, 0.0)[0] for t in (s, s + span)]
+            objects.add_wall(builder, *ends, str(rng.choice(["hedge", "hedge", "wall", "fence"])))
+        elif rng.random() < 0.6:
+            objects.add_tree(builder, *path.beside(s + span / 2, 0.0)[0])
+        s += span + rng.uniform(0.5, 3)
 
 
 def _surroundings(builder: SceneBuilder, path: Path, length: float) -> None:
