@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from PIL import Image
-from stand_in_model import StandIn
 
 from mdtk.data.video import read_frames
 from mdtk.errors import MdtkError
@@ -13,6 +12,7 @@ from mdtk.film import write_film
 from mdtk.prediction import Predictor, predict_film
 from mdtk.prediction.film import Source, _Evenly
 from mdtk.viz import colour_table
+from tests.helpers.stand_in import StandIn
 
 LEVELS = [0, 60, 120, 180, 250]
 

@@ -7,11 +7,11 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from stand_in_model import StandIn
 
 from mdtk.data.sequence import read_depth_png
 from mdtk.errors import MdtkError
 from mdtk.prediction import Predictor, Saves, depth_scale, predict_images
+from tests.helpers.stand_in import StandIn
 
 RELATIVE = depth_scale(StandIn().cfg)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 
@@ -41,18 +41,31 @@ def pictures(tmp_path) -> Path:
     return folder
 
 
-def run(tool: str, *arguments: object) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(ROOT / "tools" / tool), *map(str, arguments), "--device", "cpu"]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Runs a tool's file as `python tools/<tool> …` would, in this process (a new one imports torch for seconds)."""
+
+    def call(tool: str, *arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", [tool, *map(str, arguments), "--device", "cpu"])
+        status = 0
+        try:
+            runpy.run_path(str(ROOT / "tools" / tool), run_name="__main__")
+        except SystemExit as stop:
+            status = stop.code
+        return status, *capsys.readouterr()
+
+    return call
 
 
-def test_test_simple_writes_what_it_says(checkpoint, pictures, tmp_path):
+def test_test_simple_writes_what_it_says(run, checkpoint, pictures, tmp_path):
     out = tmp_path / "out"
     options = ["--save_npy", "--save_png16", "--save_ply", "--K", 90, 90, 60, 37, "--output", out]
-    done = run("test_simple.py", "--image_path", pictures / "1.jpg", "--checkpoint", checkpoint, *options)
-    assert done.returncode == 0, done.stderr
-    assert "depth is metric; unit: metres; scale: stereo baseline: 0.54 m" in done.stdout
-    told = {Path(line.removeprefix("wrote ")).name for line in done.stdout.splitlines() if line.startswith("wrote")}
+    status, out_text, error_text = run(
+        "test_simple.py", "--image_path", pictures / "1.jpg", "--checkpoint", checkpoint, *options
+    )
+    assert status == 0, error_text
+    assert "depth is metric; unit: metres; scale: stereo baseline: 0.54 m" in out_text
+    told = {Path(line.removeprefix("wrote ")).name for line in out_text.splitlines() if line.startswith("wrote")}
     assert told == {entry.name for entry in out.iterdir()}
     depth = np.load(out / "1_depth_metric.npy")
     assert depth.shape == (75, 120)
@@ -60,20 +73,22 @@ def test_test_simple_writes_what_it_says(checkpoint, pictures, tmp_path):
     assert len(json.loads((out / "1_depth.json").read_text())["checkpoint_sha256"]) == 64
 
 
-def test_test_video_writes_a_film(checkpoint, pictures, tmp_path):
+def test_test_video_writes_a_film(run, checkpoint, pictures, tmp_path):
     out = tmp_path / "film.gif"
-    done = run("test_video.py", "--image_path", pictures, "--checkpoint", checkpoint, "--output", out, "--width", 96)
-    assert done.returncode == 0, done.stderr
-    assert "3 frames of 96x120" in done.stdout
+    status, out_text, error_text = run(
+        "test_video.py", "--image_path", pictures, "--checkpoint", checkpoint, "--output", out, "--width", 96
+    )
+    assert status == 0, error_text
+    assert "3 frames of 96x120" in out_text
     with Image.open(out) as film:
         assert (film.n_frames, film.size) == (3, (96, 120))
 
 
-def test_errors_are_one_line(checkpoint, pictures, tmp_path):
+def test_errors_are_one_line(run, checkpoint, pictures, tmp_path):
     (pictures / "1.jpg").write_bytes(b"damaged")
-    done = run("test_simple.py", "--image_path", pictures, "--checkpoint", checkpoint)
-    assert done.returncode == 1
-    lines = done.stderr.splitlines()
+    status, _, error_text = run("test_simple.py", "--image_path", pictures, "--checkpoint", checkpoint)
+    assert status == 1
+    lines = error_text.splitlines()
     assert all(line.startswith("error: ") for line in lines)
     assert "1 of 3 images could not be read (1.jpg)" in lines[-1]
     assert len(list((tmp_path / "pictures_disp").iterdir())) == 2
