@@ -209,6 +209,10 @@ def _check_model(cfg: CfgNode) -> None:
         raise MdtkError(
             f"MODEL.MIN_DEPTH {model.MIN_DEPTH} and MODEL.MAX_DEPTH {model.MAX_DEPTH} must hold 0 < least < greatest"
         )
+    if not 0 < model.INIT_SIGMOID < 1:
+        raise MdtkError(f"MODEL.INIT_SIGMOID is {model.INIT_SIGMOID}; it lies between 0 and 1")
+    if model.PREDICTIVE_MASK and (cfg.VIEWS.LOCAL_CROP or cfg.VIEWS.SPLIT_PERMUTE):
+        raise MdtkError("MODEL.PREDICTIVE_MASK knows the whole image only; set VIEWS.LOCAL_CROP, SPLIT_PERMUTE false")
     if model.PREDICTIVE_MASK and cfg.LOSS.AUTOMASK:
         raise MdtkError("MODEL.PREDICTIVE_MASK replaces the automask; set LOSS.AUTOMASK false with it")
     if model.LEARN_INTRINSICS and model.POSE != "separate":

@@ -75,6 +75,9 @@ _C.MODEL.DECODER = "skip"  # skip (Monodepth2), grid (BDEdepth)
 _C.MODEL.SCALES = [0, 1, 2, 3]  # disparity at 1/2^s of the input, s in this list
 _C.MODEL.MIN_DEPTH = 0.1  # depth of sigmoid 1, in the unit of the pose
 _C.MODEL.MAX_DEPTH = 100.0  # depth of sigmoid 0
+# Monocular training has no unit: what the untrained network says sets it. 0.5 as published; less leaves more room for
+# near things before they reach MIN_DEPTH, which short trainings from scratch need.
+_C.MODEL.INIT_SIGMOID = 0.5
 _C.MODEL.POSE = "separate"  # separate, shared (the depth encoder's features), posecnn, none (stereo only)
 _C.MODEL.POSE_ENCODER = "resnet18"  # for separate: any timm backbone
 _C.MODEL.POSE_INPUT = "pairs"  # pairs: one pair a source; all: all frames at once

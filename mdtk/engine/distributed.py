@@ -87,6 +87,16 @@ def all_sum(tensor: Tensor) -> Tensor:
     return tensor
 
 
+@contextmanager
+def main_first() -> Iterator[None]:
+    """Rank 0 goes through the block first, the others after it."""
+    if not is_main():
+        barrier()
+    yield
+    if is_main():
+        barrier()
+
+
 def broadcast_buffers(module: nn.Module) -> None:
     """Rank 0's buffers everywhere: batch-norm statistics differ by the last step's batches until this."""
     if dist.is_initialized():

@@ -14,6 +14,7 @@ from yacs.config import CfgNode
 from mdtk.config import dump
 from mdtk.data.batch import Batch
 from mdtk.data.build import build_loader, build_train_data, build_val_loader
+from mdtk.data.registry import build_eval_family
 from mdtk.data.sampler import TrainSampler
 from mdtk.engine import distributed
 from mdtk.engine.checkpoint import LAST, TrainState, resume, save_checkpoint
@@ -23,6 +24,7 @@ from mdtk.engine.solver import build_average, build_optimizer, learning_rate, se
 from mdtk.engine.step import Meter, forward
 from mdtk.engine.weights import load_parts, read_weights
 from mdtk.errors import MdtkError
+from mdtk.evaluation.run import build_protocol
 from mdtk.files import write_text
 from mdtk.losses.objective import Losses, LossOptions
 from mdtk.models.system import build_model
@@ -68,7 +70,11 @@ def set_up(cfg: CfgNode, device: torch.device) -> tuple[Run, TrainState]:
     """Networks, data, optimizer, logs; the state of the last checkpoint where there is one."""
     torch.manual_seed(cfg.SEED)
     out_dir = Path(cfg.OUT_DIR)
-    system = build_model(cfg)
+    for name in cfg.EVAL.PROTOCOLS:  # what the epoch's end needs is missed now, not hours later
+        protocol = build_protocol(cfg, name)
+        build_eval_family(protocol.family, cfg, protocol.split)
+    with distributed.main_first():  # one process downloads, the others read its cache
+        system = build_model(cfg)
     if cfg.MODEL.WEIGHTS:
         content = read_weights(cfg.MODEL.WEIGHTS)
         load_parts(system, content["model"], cfg.MODEL.WEIGHTS_PARTS, cfg.MODEL.WEIGHTS)
@@ -123,7 +129,8 @@ def announce(run: Run, state: TrainState, samples: int) -> None:
     )
     log.say(
         f"global batch size {cfg.SOLVER.BATCH_SIZE} = {distributed.world_size()} processes x "
-        f"{cfg.SOLVER.ACCUMULATE} parts x {run.sampler.part // cfg.SOLVER.ACCUMULATE}; learning rate {cfg.SOLVER.LR:g} ({cfg.SOLVER.SCHEDULE})"
+        f"{cfg.SOLVER.ACCUMULATE} parts x {run.sampler.part // cfg.SOLVER.ACCUMULATE}; "
+        f"learning rate {cfg.SOLVER.LR:g} ({cfg.SOLVER.SCHEDULE})"
     )
     if state.step:
         log.say(f"resuming from step {state.step} of {run.total_steps}")

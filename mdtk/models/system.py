@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,6 +137,9 @@ def build_model(cfg: CfgNode) -> DepthSystem:
         model.ENCODER, pretrained=model.PRETRAINED, context_stem=model.CONTEXT_STEM, hrnet_fuse=model.HRNET_FUSE
     )
     depth = build_depth_net(encoder, model.DECODER, tuple(sorted(model.SCALES)))
+    if model.INIT_SIGMOID != 0.5:
+        for head in depth.decoder.heads.values():
+            nn.init.constant_(head.conv.bias, math.log(model.INIT_SIGMOID / (1 - model.INIT_SIGMOID)))
     sources = list(cfg.DATA.SOURCES)
     pose = mask = None
     if sources and model.POSE != "none":

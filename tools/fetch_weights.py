@@ -1,0 +1,32 @@
+#!/usr/bin/env python3
+"""Fetches the ImageNet weights that a recipe starts from into timm's cache, once, before several processes need them.
+
+python tools/fetch_weights.py --config FILE [KEY VALUE ...]
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from mdtk.config import load_config
+from mdtk.errors import run_tool
+from mdtk.models.encoders import build_encoder
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", required=True)
+    parser.add_argument("overrides", nargs="*", metavar="KEY VALUE")
+    args = parser.parse_intermixed_args()
+    model = load_config(args.config, args.overrides).MODEL
+    if not model.PRETRAINED:
+        print("MODEL.PRETRAINED is false: nothing to fetch")
+        return
+    encoders = {model.ENCODER} | ({model.POSE_ENCODER} if model.POSE == "separate" else set())
+    for name in sorted(encoders):
+        build_encoder(name, pretrained=True)
+        print(f"ImageNet weights of {name} are in the cache")
+
+
+if __name__ == "__main__":
+    run_tool(main)
