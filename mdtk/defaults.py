@@ -161,5 +161,5 @@ CHOICES: dict[str, tuple] = {
     "EVAL.ALIGNMENT": ("auto", "none", "median", "global_median", "scale", "scale_shift"),
 }
 
-# Keys that may differ between a checkpoint and the run that resumes it: they change where and how, not what is computed.
+# Keys that may differ between a checkpoint and the run that resumes it: where and how it runs, not what it computes.
 RUNTIME_KEYS = ("OUT_DIR", "DEVICE", "ROOTS", "DATA.ROOT", "DATA.WORKERS", "EVAL", "LOG", "CHECKPOINT")
