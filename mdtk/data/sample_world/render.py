@@ -13,7 +13,7 @@ from mdtk.data.sample_world.scene import Rounds, Scene, Snapshot
 from mdtk.data.sample_world.shade import shade
 from mdtk.data.sample_world.textures import load_atlas
 
-_LENS_BLUR = 0.5  # pixels (deviation): a lens blurs more than a pixel's box; the image can then be interpolated
+_LENS_BLUR = 0.6  # pixels (deviation): a lens blurs more than a pixel's box; the image can then be interpolated
 _RAYS_AT_ONCE = 2_000_000
 _BAND_OVERLAP = 4  # pixels: more than the blur reaches
 _UP = np.array([0.0, -1.0, 0.0])
