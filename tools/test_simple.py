@@ -16,7 +16,7 @@ from pathlib import Path
 from mdtk.engine.distributed import pick_device
 from mdtk.errors import run_tool
 from mdtk.models import load_model
-from mdtk.prediction import Predictor, Saves, depth_scale, predict_images
+from mdtk.prediction import Predictor, Saves, depth_scale, predict_images, write_sheet
 
 
 def main() -> None:
@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument(
         "--scale", default="auto", help="auto, stereo, none, or metres in one unit of the model's depth"
     )
+    parser.add_argument("--sheet", type=Path, help="a contact sheet PNG of some images with their disparity")
     parser.add_argument("--post_process", action="store_true", help="average with the mirrored image's prediction")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     args = parser.parse_args()
@@ -44,6 +45,9 @@ def main() -> None:
     saves = Saves(args.save_npy, args.save_png16, args.save_ply, args.png_scale, args.max_depth)
     predictor = Predictor(model, device, args.post_process)
     written = predict_images(predictor, args.image_path, args.output, scale, saves, args.ext, args.K, args.K_size)
+    if args.sheet:
+        write_sheet(args.sheet, written, args.image_path, args.ext)
+        print(f"wrote {args.sheet}")
     if saves.depth:
         print(f"depth is {scale.kind}; unit: {scale.unit}; scale: {scale.source} (factor {scale.factor:g})")
     for path in written[:12]:

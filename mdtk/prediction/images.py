@@ -6,9 +6,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 from yacs.config import CfgNode
 
+from mdtk import viz
 from mdtk.data.clips import Camera
 from mdtk.data.family import open_rgb
 from mdtk.data.frames import IMAGE_SUFFIXES, list_images
@@ -58,6 +60,16 @@ def predict_images(
             f"{len(failed)} of {len(images)} images could not be read ({names}); the others are in {folder}"
         )
     return written
+
+
+def write_sheet(path: Path, written: Sequence[Path], source: Path, extension: str = "", count: int = 12) -> None:
+    """A contact sheet of up to `count` evenly spaced images with their disparity, from what `predict_images` wrote."""
+    pictures = {file.stem.removesuffix("_disp"): file for file in written if file.stem.endswith("_disp")}
+    images = [image for image in find_inputs(source, extension) if image.stem in pictures]
+    chosen = [images[i * len(images) // min(count, len(images))] for i in range(min(count, len(images)))]
+    cells = [[np.asarray(open_rgb(file)) for file in (image, pictures[image.stem])] for image in chosen]
+    rows = [[cell for pair in cells[i : i + 2] for cell in pair] for i in range(0, len(cells), 2)]
+    viz.save_picture(path, viz.contact_sheet(rows, ["image", "disparity"] * min(2, len(cells))))
 
 
 def find_inputs(source: Path, extension: str = "") -> list[Path]:
