@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
-from mdtk.config import load_config, read_recipe
+from mdtk.config import default_config, load_config, merge_mapping, read_recipe
 from mdtk.data.registry import DATASETS
 from mdtk.evaluation.protocols import PROTOCOLS
 from mdtk.files import ROOT
 from mdtk.models import build_model
+from mdtk.models.system import DepthSystem
 
 CONFIGS = ROOT / "configs"
 BASES = sorted((CONFIGS / "base").glob("*.yaml"))
@@ -22,8 +25,17 @@ def identify(path: Path) -> str:
     return str(path.relative_to(CONFIGS))
 
 
-def system_of(path: Path):
-    cfg = load_config(path, ["MODEL.PRETRAINED", "false"])
+def system_of(path: Path) -> DepthSystem:
+    """The recipe's networks without values; recipes that differ elsewhere only share them."""
+    cfg = load_config(path, ["MODEL.PRETRAINED", "false", "MODEL.WEIGHTS", "''", "MODEL.WEIGHTS_PARTS", "[]"])
+    return _build(cfg.MODEL.dump(), tuple(cfg.DATA.SOURCES), cfg.DATA.STEREO)
+
+
+@functools.cache
+def _build(model: str, sources: tuple[int, ...], stereo: bool) -> DepthSystem:
+    cfg = default_config()
+    merge_mapping(cfg, {"MODEL": yaml.safe_load(model)}, "test")
+    cfg.DATA.SOURCES, cfg.DATA.STEREO = list(sources), stereo
     with torch.device("meta"):
         return build_model(cfg)
 

@@ -60,7 +60,7 @@ def assemble(published: Published) -> ConvertedCheckpoint:
         "source_format": published.format,
         "height": cfg.DATA.HEIGHT,
         "width": cfg.DATA.WIDTH,
-        "use_stereo": cfg.DATA.STEREO,
+        "use_stereo": published.settings.get("use_stereo"),  # None: not stored
     }
     return ConvertedCheckpoint(state, cfg, meta, [*published.dropped, *transfer.dropped], notes)
 
@@ -72,7 +72,7 @@ def _add_depth(cfg: CfgNode, transfer: Transfer, published: Published) -> Encode
     hrnet = model.ENCODER.startswith("hrnet")
     model.CONTEXT_STEM = "context_conv.weight" in arrays or "conv1.weight" in arrays
     model.HRNET_FUSE = "bilinear" if hrnet else "nearest"
-    is_grid = "decoder.0.0.weight" in depth
+    is_grid = infer.is_grid(depth)
     model.DECODER = "grid" if is_grid else "skip"
     encoder = build_encoder(model.ENCODER, context_stem=model.CONTEXT_STEM, hrnet_fuse=model.HRNET_FUSE)
     if is_grid:
@@ -130,9 +130,8 @@ def _pose_kind(model: CfgNode, pose: Mapping[str, Array], pose_encoder: Mapping[
         model.POSE_ENCODER = infer.backbone_name(pose_encoder, "encoder.", f"{origin} (pose_encoder)")
         return infer.in_frames(pose_encoder, "encoder.conv1.weight", f"{origin} (pose_encoder)")
     model.POSE = "shared"
-    if "net.1.weight" not in pose:
-        raise MdtkError(f"{origin}: missing pose:net.1.weight; is the file complete?")
-    return max(2, pose["net.1.weight"].shape[1] // 256)  # each frame's feature is squeezed to 256 channels
+    channels = infer.size_of(pose, "net.1.weight", 1, f"{origin} (pose)")
+    return max(2, channels // 256)  # each frame's feature is squeezed to 256 channels
 
 
 def _nearest_offsets(count: int) -> list[int]:
@@ -145,12 +144,13 @@ def _add_mask(cfg: CfgNode, transfer: Transfer, published: Published, encoder: E
     if arrays is None:
         return
     cfg.MODEL.PREDICTIVE_MASK, cfg.LOSS.AUTOMASK = True, False
-    scales = infer.skip_scales(arrays, f"{published.origin} (predictive_mask)")
+    origin = f"{published.origin} (predictive_mask)"
+    scales = infer.skip_scales(arrays, origin)
     if sorted(scales) != list(cfg.MODEL.SCALES):
         raise MdtkError(
             f"{published.origin}: its predictive mask has scales {sorted(scales)}, its depth {cfg.MODEL.SCALES}"
         )
-    mask = SkipDecoder(encoder.channels, encoder.reductions, scales, infer.head_channels(arrays))
+    mask = SkipDecoder(encoder.channels, encoder.reductions, scales, infer.head_channels(arrays, origin))
     transfer.add("mask", mask, arrays, partial(names.skip_decoder_name, scales=scales), file="predictive_mask")
 
 
@@ -185,7 +185,7 @@ def _apply_settings(cfg: CfgNode, published: Published) -> list[str]:
 
 def _set_mask_sources(cfg: CfgNode, published: Published) -> None:
     """A predictive mask has one channel a source, the other camera included: the sources must be as many."""
-    wanted = infer.head_channels(published.parts["predictive_mask"])
+    wanted = infer.head_channels(published.parts["predictive_mask"], published.origin)
     if "sources" not in published.settings and cfg.MODEL.POSE_INPUT == "pairs" and cfg.MODEL.POSE != "none":
         cfg.DATA.SOURCES = _nearest_offsets(wanted - cfg.DATA.STEREO)
     if wanted != len(cfg.DATA.SOURCES) + cfg.DATA.STEREO or cfg.MODEL.POSE == "none":

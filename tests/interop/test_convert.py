@@ -175,6 +175,25 @@ def test_other_formats_are_as_strict(tmp_path, parts, port):
         convert(path)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["decoder.0.0.weight", "decoder.6.conv.weight", "decoder.6.conv.bias", "decoder.12.2.bias", "decoder.35.3.weight"],
+)
+def test_a_missing_grid_parameter_is_named(tmp_path, parts, name):
+    depth = nets.grid_decoder(4)
+    del depth[name]
+    encoder = {**parts["encoder"], **nets.context_stem()}
+    with pytest.raises(MdtkError, match=rf"encoder; missing: depth:{name.replace('.', '[.]')}$"):
+        convert(write_bdedepth(tmp_path / "ckpt.pth", {"encoder": encoder, "depth": depth}))
+
+
+@pytest.mark.parametrize("name", ["decoder.0.conv.conv.weight", "decoder.11.conv.weight", "decoder.10.conv.bias"])
+def test_a_missing_skip_parameter_is_named(tmp_path, parts, name):
+    depth = {other: array for other, array in parts["depth"].items() if other != name}
+    with pytest.raises(MdtkError, match=rf"encoder; missing: depth:{name.replace('.', '[.]')}$"):
+        convert(write_monodepth2(tmp_path, {"encoder": parts["encoder"], "depth": depth}))
+
+
 def test_incomplete_checkpoints_are_refused(tmp_path, parts):
     with pytest.raises(MdtkError, match="no depth network"):
         convert(write_monodepth2(tmp_path / "a", {"encoder": parts["encoder"]}))
@@ -196,6 +215,7 @@ def test_what_is_not_stored_can_be_given(tmp_path, parts):
     assert (converted.meta["height"], converted.meta["width"]) == (320, 1024)
     assert converted.cfg.MODEL.MAX_DEPTH == 80.0
     assert converted.cfg.EVAL.ALIGNMENT == "median"
+    assert converted.meta["use_stereo"] is None
     assert any("stereo is not stored" in note for note in converted.notes)
     with pytest.raises(MdtkError, match=r"MODEL\.ENCODER: a conversion takes this from the checkpoint"):
         convert(path, overrides=["MODEL.ENCODER", "resnet50"])
