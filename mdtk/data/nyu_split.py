@@ -71,7 +71,7 @@ def make_split(
     tests = test_scenes(root / LABELED)
     summary.test_scenes_known = tests is not None
     scenes = sorted(path for path in home.iterdir() if path.is_dir())
-    kept = [path for path in scenes if _place(path.name) not in (tests or ())]
+    kept = [path for path in scenes if place(path.name) not in (tests or ())]
     summary.test_scenes = [path.name for path in scenes if path not in kept]
     lines: dict[str, list[str]] = {"train": [], "val": []}
     for number, scene in enumerate(progress(kept), 1):
@@ -89,11 +89,11 @@ def test_scenes(labeled: Path) -> frozenset[str] | None:
         if "scenes" not in file:
             return None
         names = file["scenes"][()].reshape(-1)
-        return frozenset(_place("".join(map(chr, np.ravel(file[names[number - 1]])))) for number in numbers)
+        return frozenset(place("".join(map(chr, np.ravel(file[names[number - 1]])))) for number in numbers)
 
 
-def _place(scene: str) -> str:
-    """A long recording's parts (living_room_0001a, …b) show one place."""
+def place(scene: str) -> str:
+    """The place that a scene shows: one for all parts of a long recording (living_room_0001a, …b)."""
     return re.sub(r"(?<=\d)[a-z]$", "", scene)
 
 

@@ -24,14 +24,16 @@ def data_home(tmp_path, monkeypatch):
     monkeypatch.setenv("MDTK_DATASETS", str(tmp_path / "home"))
 
 
+WIDE = np.random.default_rng(0).integers(0, 256, (48, 320), dtype=np.uint8).repeat(10, 0).repeat(10, 1)
+
+
 def write_scene(root, name, times, still_from=1e9):
     """PPMs of a texture that moves with time until `still_from`."""
     folder = root / "nyu_depth_v2" / name
     folder.mkdir(parents=True)
-    texture = np.random.default_rng(0).integers(0, 256, (48, 640), dtype=np.uint8).repeat(10, 0)
     for time in times:
-        shift = int(300 * min(time, still_from))
-        pixels = np.repeat(np.roll(texture.repeat(20, 1)[:, :12800], shift, 1)[:480, :640, None], 3, 2)
+        start = int(300 * max(0.0, min(time, still_from)))
+        pixels = np.repeat(WIDE[:, start : start + 640, None], 3, 2)
         (folder / f"r-{1000 + time:.6f}-77.ppm").write_bytes(b"P6\n640 480\n255\n" + pixels.tobytes())
         (folder / f"d-{1000 + time:.6f}-77.pgm").write_bytes(b"depth")
     return folder

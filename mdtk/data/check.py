@@ -1,0 +1,172 @@
+"""Checks of one list before a training: missing or unreadable files, calibration that does not fit, static frames."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mdtk.data.family import STEREO, Family, Offset, open_rgb
+from mdtk.errors import MdtkError
+
+Progress = Callable[[Iterable, int], Iterable]  # (items, total) → the items
+Size = tuple[int, int]
+_IMAGES = (".png", ".jpg", ".jpeg", ".ppm", ".bmp", ".webp")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to know. `fatal`: training would fail."""
+
+    what: str
+    text: str
+    fatal: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.text}"
+
+
+@dataclass
+class Checked:
+    """What was looked at in one list, and what was found."""
+
+    title: str
+    entries: int
+    files: int = 0
+    findings: list[Finding] = field(default_factory=list)
+
+    def add(self, what: str, text: str, fatal: bool = True) -> None:
+        """Adds a finding, once."""
+        finding = Finding(what, text, fatal)
+        if finding not in self.findings:
+            self.findings.append(finding)
+
+    def summary(self) -> str:
+        """One line: counts of entries, files, and of each kind of finding."""
+        counts = Counter(finding.what for finding in self.findings)
+        found = ", ".join(f"{count} x {what}" for what, count in counts.items()) or "nothing wrong"
+        return f"{self.title}: {self.entries} entries, {self.files} files: {found}"
+
+
+def _silent(items: Iterable, total: int) -> Iterable:
+    return items
+
+
+def check_list(
+    family: Family, offsets: Sequence[Offset], title: str, quick: bool = False, progress: Progress = _silent
+) -> Checked:
+    """Checks every file that the entries open at `offsets`, that K and the stereo rig fit them, and static frames.
+
+    quick: files must be there, but are not decoded.
+    """
+    checked = Checked(title, len(family))
+    if not len(family):
+        checked.add("list", f"{title} is empty; give a list with entries")
+    files = _files_of(family, offsets, checked)
+    users: dict[Path, int] = {}
+    for index, paths in files.items():
+        for path in paths:
+            users.setdefault(path, index)
+    checked.files = len(users)
+    sizes: dict[Path, Size | None] = {}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        probes = pool.map(lambda path: _probe(path, family, users[path], quick), users)
+        for path, result in zip(users, progress(probes, len(users)), strict=True):
+            if isinstance(result, Finding):
+                checked.findings.append(result)
+            else:
+                sizes[path] = result
+    whole = {index: paths for index, paths in files.items() if all(path in sizes for path in paths)}
+    _check_sizes(family, whole, sizes, checked)
+    _check_calibration(family, offsets, whole, sizes, checked)
+    _check_static(family, checked)
+    return checked
+
+
+def _files_of(family: Family, offsets: Sequence[Offset], checked: Checked) -> dict[int, list[Path]]:
+    files = {}
+    for index in range(len(family)):
+        try:
+            files[index] = family.files(index, offsets)
+        except MdtkError as error:
+            checked.add("list", str(error))
+    return files
+
+
+def _probe(path: Path, family: Family, index: int, quick: bool) -> Size | Finding | None:
+    """The size of a readable image; None where a whole file is no image of its own; a finding for any other file."""
+    if not path.is_file():
+        return Finding("missing", str(path))
+    if quick:
+        return None
+    try:
+        if path.suffix.lower() in _IMAGES:
+            return open_rgb(path).size
+        family.images(index, [0])
+    except MdtkError as error:
+        return Finding("unreadable", str(error))
+    return None
+
+
+def _check_sizes(
+    family: Family, files: dict[int, list[Path]], sizes: dict[Path, Size | None], checked: Checked
+) -> None:
+    """A sample's frames share one K, so they should have one size."""
+    for index, paths in files.items():
+        if len({sizes[path] for path in paths}) > 1:
+            shown = ", ".join(f"{path.name} {'x'.join(map(str, sizes[path] or ()))}" for path in paths)
+            checked.add("sizes differ", f"{family.name(index)}: {shown}", fatal=False)
+
+
+def _check_calibration(
+    family: Family,
+    offsets: Sequence[Offset],
+    files: dict[int, list[Path]],
+    sizes: dict[Path, Size | None],
+    checked: Checked,
+) -> None:
+    """K, the rig and the family's own demands on an image: once for each folder and size of the targets' images."""
+    seen = set()
+    for index, paths in files.items():
+        group = (paths[0].parent, sizes[paths[0]])
+        if group in seen:
+            continue
+        seen.add(group)
+        try:
+            family.intrinsics(index, family.images(index, [0])[0].size)
+            if STEREO in offsets:
+                family.stereo_pose(index)
+        except MdtkError as error:
+            checked.add("calibration", str(error))
+
+
+def _check_static(family: Family, checked: Checked) -> None:
+    try:
+        static = family.static_names()
+    except MdtkError as error:
+        checked.add("list", str(error))
+        return
+    held = [name for name in map(family.name, range(len(family))) if name in static]
+    if held:
+        text = f"{len(held)} of {len(family)} entries stand still, the first {held[0]}; leave them out of training"
+        checked.add("static", text, fatal=False)
+
+
+def check_ground_truth(family: Family, kind: str, checked: Checked, progress: Progress = _silent) -> None:
+    """Reads the ground truth of every entry; one that cannot be read, or has no known pixel, is a finding."""
+
+    def probe(index: int) -> Finding | None:
+        try:
+            depth = family.ground_truth(index, kind)
+        except MdtkError as error:
+            return Finding("ground truth", str(error))
+        if (depth > 0).any():
+            return None
+        return Finding("ground truth", f"{family.name(index)} has no known pixel", fatal=False)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = progress(pool.map(probe, range(len(family))), len(family))
+        checked.findings += [finding for finding in found if finding]

@@ -1,0 +1,82 @@
+"""Everything that a configuration would read, checked before the training starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from yacs.config import CfgNode
+
+from mdtk.config import data_sets
+from mdtk.data.check import Checked, Progress, check_ground_truth, check_list
+from mdtk.data.family import STEREO, Family
+from mdtk.data.leaks import frames_seen, overlap, published_overlaps
+from mdtk.data.registry import build_eval_family, build_family
+from mdtk.errors import MdtkError
+
+Test = tuple[str, str, str]  # family, list and kind of ground truth of a protocol
+
+
+def build_checks(cfg: CfgNode, tests: Sequence[Test], quick: bool, progress: Progress) -> Iterator[Checked]:
+    """Yields what was found in each list: training and validation lists of every set, then the protocols' tests."""
+    seen: set = set()
+    for node in data_sets(cfg):
+        offsets = [0, *node.SOURCES, *([STEREO] if node.STEREO else [])]
+        for split in (node.TRAIN_SPLIT, node.VAL_SPLIT):
+            if not split:
+                continue
+            checked, family = _check_set(node, cfg, split, offsets, quick, progress)
+            if family is not None and split == node.TRAIN_SPLIT:
+                held = _seen(family, offsets)
+                seen |= held
+                for text in published_overlaps(family, held):
+                    checked.add("overlap", text, fatal=False)
+            elif family is not None:
+                _add_overlap(checked, seen, family, f"the validation list {split}")
+            yield checked
+    for test in dict.fromkeys(tests):
+        yield _check_test(test, cfg, seen, quick, progress)
+
+
+def _check_set(
+    node: CfgNode, cfg: CfgNode, split: str, offsets: list, quick: bool, progress: Progress
+) -> tuple[Checked, Family | None]:
+    title = f"{node.NAME} {split}"
+    try:
+        family = build_family(node, cfg, split)
+    except MdtkError as error:
+        checked = Checked(title, 0)
+        checked.add("data", str(error))
+        return checked, None
+    return check_list(family, offsets, title, quick, progress), family
+
+
+def _check_test(test: Test, cfg: CfgNode, seen: set, quick: bool, progress: Progress) -> Checked:
+    key, split, kind = test
+    title = f"{key} {split} (evaluation{', ' + kind if kind else ''})"
+    try:
+        family = build_eval_family(key, cfg, split)
+    except MdtkError as error:
+        checked = Checked(title, 0)
+        checked.add("data", str(error))
+        return checked
+    checked = check_list(family, [0], title, quick, progress)
+    if not quick:
+        check_ground_truth(family, kind, checked, progress)
+    _add_overlap(checked, seen, family, split)
+    return checked
+
+
+def _seen(family: Family, offsets: list) -> set:
+    try:
+        return frames_seen(family, offsets)
+    except MdtkError:
+        return set()  # a line that cannot be read: `check_list` has told
+
+
+def _add_overlap(checked: Checked, seen: set, family: Family, title: str) -> None:
+    try:
+        text = overlap(seen, family, title)
+    except MdtkError:
+        return  # a line that cannot be read: `check_list` has told
+    if text:
+        checked.add("overlap", text, fatal=False)

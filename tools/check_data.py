@@ -1,0 +1,50 @@
+#!/usr/bin/env python3
+"""Checks the data of a recipe before any training.
+
+  python tools/check_data.py [--config FILE] [KEY VALUE ...]
+
+Lists every missing or unreadable file, images that do not fit their calibration, test frames that the training list
+also holds, and static frames. Without --config it checks the sample recipe. Exit status 1 if training would fail.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+
+from tqdm import tqdm
+
+from mdtk.config import load_config
+from mdtk.data.check_config import build_checks
+from mdtk.errors import run_tool
+from mdtk.evaluation.protocols import get_protocol
+from mdtk.files import ROOT
+
+
+def progress(items: Iterable, total: int) -> Iterable:
+    return tqdm(items, total=total, unit="file", leave=False, disable=None)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", help="a recipe, e.g. configs/kitti/monodepth2_mono_640x192.yaml")
+    parser.add_argument("--quick", action="store_true", help="files must be there, but are not decoded")
+    parser.add_argument("overrides", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="configuration keys to set")
+    args = parser.parse_args()
+    cfg = load_config(args.config or ROOT / "configs" / "sample" / "monodepth2.yaml", args.overrides)
+    rows = [get_protocol(name) for name in cfg.EVAL.PROTOCOLS]
+    tests = [(row.family, row.split, row.ground_truth) for row in rows]
+    fatal, summaries = 0, []
+    for checked in build_checks(cfg, tests, args.quick, progress):
+        for finding in checked.findings:
+            print(finding if finding.fatal else f"note: {finding}")
+            fatal += finding.fatal
+        summaries.append(checked.summary())
+    print("\n".join(summaries))
+    print(f"training would fail: {fatal} problems" if fatal else "training can start")
+    sys.exit(1 if fatal else 0)
+
+
+if __name__ == "__main__":
+    run_tool(main)
