@@ -184,6 +184,9 @@ def _rows() -> Iterable[Protocol]:
     )
     bdedepth = {"variant": "bdedepth", "interpolation": "bilinear_aligned", "median": "torch", "ratio_ddof": 1}
     yield from (eigen, dataclasses.replace(eigen, **bdedepth))
+    packnet = {"interpolation": "bilinear_aligned", "median": "torch", "depth_min": 0.0, "clamp": (0.0, 80.0)}
+    yield dataclasses.replace(eigen, variant="packnet", resized="depth", **packnet)
+    yield dataclasses.replace(eigen, variant="sc_depth", resized="depth", depth_min=0.1, clamp=(0.1, 80.0))
     improved = dataclasses.replace(
         eigen,
         name="kitti_eigen_benchmark",

@@ -1,0 +1,22 @@
+"""docs/protocols.md holds the table that the rows give, and names every alignment and metric."""
+
+from __future__ import annotations
+
+from mdtk.evaluation.alignment import ALIGNMENTS
+from mdtk.evaluation.metrics import METRICS
+from mdtk.evaluation.protocol_table import markdown_table
+from mdtk.evaluation.protocols import BENCHMARKS, PROTOCOLS
+from mdtk.files import ROOT
+
+TEXT = (ROOT / "docs" / "protocols.md").read_text(encoding="utf-8")
+
+
+def test_table_is_the_rows():
+    assert markdown_table() in TEXT, "run mdtk.evaluation.protocol_table.markdown_table() and put it into the page"
+    assert markdown_table().count("**`") == len(BENCHMARKS)
+    assert all(f"`{row.key}`" in TEXT for row in PROTOCOLS.values())
+
+
+def test_names():
+    assert all(f"`{name}`" in TEXT for name in ALIGNMENTS)
+    assert all(name in TEXT for name in METRICS)
