@@ -14,6 +14,7 @@ import argparse
 import json
 import math
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -34,7 +35,7 @@ SWITCHES = {
     "stereo, baseline in metres": "DATA.SOURCES [] DATA.STEREO true MODEL.POSE none DATA.BASELINE 0.0",
     "four sources": "DATA.SOURCES [-2,-1,1,2]",
     "calibrated intrinsics": "DATA.INTRINSICS calibrated",
-    "two data sets": "DATA.SETS [{},{NAME: kitti_odom, TRAIN_SPLIT: odom/train, VAL_SPLIT: odom/val, WEIGHT: 0.5}]",
+    "two data sets": "DATA.SETS '[{},{NAME: kitti_odom, TRAIN_SPLIT: odom/train, VAL_SPLIT: odom/val, WEIGHT: 0.5}]'",
     "Monodepth v1 multi-scale": "LOSS.MULTISCALE native",
     "average reprojection": "LOSS.REPROJECTION mean",
     "no automask": "LOSS.AUTOMASK false",
@@ -63,19 +64,8 @@ SWITCHES = {
     "accumulation, clipping": "SOLVER.ACCUMULATE 2 SOLVER.CLIP_GRAD 1.0",
     "SGD, warm-up": "SOLVER.OPTIMIZER sgd SOLVER.LR 1e-2 SOLVER.WARMUP_STEPS 5",
 }
-SMALL = "DATA.HEIGHT 64 DATA.WIDTH 96 DATA.WORKERS 0 SOLVER.BATCH_SIZE 8 SOLVER.LR 3e-4 SOLVER.SCHEDULE step DATA.VAL_LIMIT 8 EVAL.PROTOCOLS [] LOG.PERIOD 1 LOG.IMAGES 0 LOG.TENSORBOARD false"
-
-
-def pairs(text: str) -> list[str]:
-    """KEY VALUE …; a value that starts with a bracket goes on to the next key."""
-    words: list[str] = []
-    for word in text.split():
-        is_key = word[0].isupper() and "." in word and word.split(".")[0].isupper()
-        if is_key or not words or (words[-1][0].isupper() and "." in words[-1] and not words[-1].startswith("[")):
-            words.append(word)
-        else:
-            words[-1] += f" {word}"
-    return words
+SMALL = """DATA.HEIGHT 64 DATA.WIDTH 96 DATA.WORKERS 0 DATA.VAL_LIMIT 8 SOLVER.BATCH_SIZE 8 SOLVER.LR 3e-4
+    SOLVER.SCHEDULE step EVAL.PROTOCOLS [] LOG.PERIOD 1 LOG.IMAGES 0 LOG.TENSORBOARD false"""
 
 
 @dataclass(frozen=True)
@@ -92,7 +82,7 @@ def run_switch(name: str, steps: int, folder: Path) -> Row:
     start = time.perf_counter()
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     command += [str(ROOT / "tools" / "train.py"), "--config", str(ROOT / "configs" / "sample" / "monodepth2.yaml")]
-    command += [*pairs(f"{SMALL} {SWITCHES[name]}"), "OUT_DIR", str(folder), "SOLVER.MAX_STEPS", str(steps)]
+    command += [*shlex.split(f"{SMALL} {SWITCHES[name]}"), "OUT_DIR", str(folder), "SOLVER.MAX_STEPS", str(steps)]
     command += ["CHECKPOINT.PERIOD", str(steps // 2)]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}

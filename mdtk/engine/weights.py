@@ -32,8 +32,8 @@ def read_weights(path: str | Path) -> dict:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise MdtkError(f"checkpoint cannot be read: {path} ({reason}); it is damaged or no mdtk checkpoint") from error
+        # torch's own message goes on about loading it unsafely: not passed on.
+        raise MdtkError(f"{path} cannot be read: it is damaged, or holds more than tensors and plain values") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise MdtkError(f"{path} is no mdtk checkpoint; convert it first with tools/convert_checkpoint.py")
     if content["version"] > VERSION:

@@ -34,6 +34,12 @@ def sample_pixels(image_bchw: Tensor, pixels_bhw2: Tensor, align_corners: bool =
     with W, which shifts samples by up to half a pixel towards the image's border.
     """
     grid = sampling_grid(pixels_bhw2, *image_bchw.shape[-2:])
+    if grid.device.type == "cpu":
+        # torch's CPU kernel writes out of bounds for NaN. The samples stay NaN, so that the loss shows it.
+        missing = torch.isnan(grid).any(-1)
+        grid = grid.masked_fill(missing[..., None], 0.0)
+        image = F.grid_sample(image_bchw, grid, mode="bilinear", padding_mode="border", align_corners=align_corners)
+        return image.masked_fill(missing[:, None], torch.nan)
     return F.grid_sample(image_bchw, grid, mode="bilinear", padding_mode="border", align_corners=align_corners)
 
 

@@ -131,3 +131,14 @@ def test_depth_range():
     depth = sigmoid_to_depth(sigmoid, torch.tensor([[0.1, 100.0], [0.5, 10.0]]))
     torch.testing.assert_close(depth[:, 0, 0], torch.tensor([[100.0, 0.1], [10.0, 0.5]]))
     assert scaled_disparity(torch.tensor(1.0), 0.1, 100.0) == pytest.approx(10.0)
+
+
+def test_nan_positions_give_nan_and_leave_memory_alone():
+    image = torch.rand(1, 3, 4, 5, requires_grad=True)
+    pixels = torch.zeros(1, 4, 5, 2)
+    pixels[0, 1, 2, 0] = torch.nan
+    pixels.requires_grad_()
+    sampled = sample_pixels(image, pixels)
+    assert torch.isnan(sampled[0, :, 1, 2]).all()
+    assert torch.isnan(sampled).sum() == 3
+    sampled.nansum().backward()
