@@ -1,0 +1,131 @@
+"""Schedules, averages, and weights in parts."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from mdtk.config import load_config
+from mdtk.engine.solver import build_average, build_optimizer, learning_rate
+from mdtk.engine.step import Meter
+from mdtk.engine.weights import load_parts, read_weights, write_weights
+from mdtk.errors import MdtkError
+from mdtk.models import build_model, load_model
+from mdtk.models.system import full_disparity
+
+
+def rates(*pairs: str, steps: int = 40, per_epoch: int = 10) -> list[float]:
+    cfg = load_config(None, ["SOLVER.LR", "1.0", *pairs])
+    return [learning_rate(cfg, step, per_epoch, steps) for step in range(steps)]
+
+
+def test_step_schedule_drops_at_the_epochs():
+    found = rates("SOLVER.STEP_EPOCHS", "[1, 3]", "SOLVER.GAMMA", "0.1")
+    assert [found[i] for i in (0, 9, 10, 29)] == pytest.approx([1.0, 1.0, 0.1, 0.1])
+    assert found[30] == pytest.approx(0.01)
+
+
+def test_cosine_schedule():
+    found = rates("SOLVER.SCHEDULE", "cosine", "SOLVER.MIN_LR", "0.2")
+    assert found[0] == pytest.approx(1.0)
+    assert found[20] == pytest.approx(0.6)
+    assert found[-1] < 0.21
+    assert found == sorted(found, reverse=True)
+
+
+def test_warm_up():
+    assert rates("SOLVER.WARMUP_STEPS", "4")[:5] == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0])
+
+
+@pytest.mark.parametrize(("name", "kind"), [("adam", "Adam"), ("adamw", "AdamW"), ("sgd", "SGD")])
+def test_optimizers(name, kind):
+    module = nn.Linear(2, 1)
+    frozen = nn.Parameter(torch.zeros(1), requires_grad=False)
+    module.frozen = frozen
+    optimizer = build_optimizer(load_config(None, ["SOLVER.OPTIMIZER", name]), module)
+    assert type(optimizer).__name__ == kind
+    assert all(p is not frozen for group in optimizer.param_groups for p in group["params"])
+
+
+def test_average_is_the_exponential_moving_average():
+    module = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(module.weight, 0.0)
+    average = build_average(load_config(None, ["SOLVER.EMA", "0.9"]), module)
+    average.update_parameters(module)  # the first update copies
+    expected = 0.0
+    for value in (1.0, 2.0, 5.0):
+        nn.init.constant_(module.weight, value)
+        average.update_parameters(module)
+        expected = 0.9 * expected + 0.1 * value
+    assert average.module.weight.item() == pytest.approx(expected)
+
+
+class Pair(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.depth, self.pose = nn.Linear(2, 2), nn.Linear(2, 2)
+
+
+def test_parts_are_loaded_and_nothing_else():
+    source, target = Pair(), Pair()
+    before = target.pose.weight.clone()
+    loaded = load_parts(target, source.state_dict(), ["depth"], "x.pth")
+    assert loaded == ["depth.weight", "depth.bias"]
+    torch.testing.assert_close(target.depth.weight, source.depth.weight)
+    torch.testing.assert_close(target.pose.weight, before)
+
+
+def test_what_does_not_fit_is_listed():
+    state = Pair().state_dict()
+    state["extra.weight"] = state.pop("pose.bias")
+    state["depth.weight"] = torch.zeros(3, 2)
+    with pytest.raises(MdtkError) as caught:
+        load_parts(Pair(), state, [], "x.pth")
+    message = str(caught.value)
+    for words in ("missing pose.bias", "unexpected extra.weight", "depth.weight is (3, 2), not (2, 2)"):
+        assert words in message
+
+
+def test_unknown_part():
+    with pytest.raises(MdtkError, match=r"names 'poze', which the model lacks; it has depth, pose"):
+        load_parts(Pair(), Pair().state_dict(), ["poze"], "x.pth")
+
+
+def test_weights_of_another_program_are_refused(tmp_path):
+    torch.save({"state": torch.zeros(1)}, tmp_path / "x.pth")
+    with pytest.raises(MdtkError, match=r"convert it first with tools/convert_checkpoint\.py"):
+        read_weights(tmp_path / "x.pth")
+
+
+def test_load_model_rebuilds_from_its_own_configuration(tmp_path):
+    from mdtk.config import dump
+
+    cfg = load_config(None, ["MODEL.SCALES", "[0]", "DATA.HEIGHT", "32", "DATA.WIDTH", "64", "MODEL.MAX_DEPTH", "10"])
+    system = build_model(cfg)
+    write_weights(tmp_path / "x.pth", {"model": system.state_dict(), "cfg": dump(cfg), "meta": {}})
+    model = load_model(tmp_path / "x.pth")
+    images = torch.rand(2, 3, 32, 64)
+    with torch.no_grad():
+        expected = full_disparity(system.eval(), images, cfg)
+    torch.testing.assert_close(model.disparity(images), expected)
+    assert (model.width, model.height) == (64, 32)
+    assert expected.min() >= 0.1
+    assert len(model.checksum) == 64
+
+
+def test_first_sigmoid_sets_the_scale():
+    cfg = load_config(None, ["MODEL.INIT_SIGMOID", "0.2"])
+    heads = build_model(cfg).depth.decoder.heads
+    assert [torch.sigmoid(head.conv.bias).item() for head in heads.values()] == pytest.approx([0.2] * 4)
+
+
+def test_meter_names_the_samples_of_a_bad_loss():
+    meter = Meter()
+    meter.add(4, {"total": torch.tensor(1.0)}, ["a", "b"])
+    meter.add(5, {"total": torch.tensor(3.0)}, ["c"])
+    assert meter.read() == {"total": 2.0}
+    meter.add(6, {"total": torch.tensor(1.0)}, ["a"])
+    meter.add(7, {"total": torch.tensor(float("nan"))}, ["d", "e"])
+    with pytest.raises(MdtkError, match=r"step 7, samples d, e"):
+        meter.read()
