@@ -11,6 +11,7 @@ import numpy as np
 
 from mdtk.data import compact_splits
 from mdtk.errors import MdtkError
+from mdtk.files import resolve_data
 
 KITTI_RAW_URL = "https://s3.eu-central-1.amazonaws.com/avg-kitti/raw_data"
 # Lists that everyone uses but that no one may hand on, or that were never published, and how to get them
@@ -54,7 +55,7 @@ def text_path(root: str | Path, name: str) -> Path:
 def load_split(name: str, root: str | Path | None = None) -> Split:
     """The list `name`: a text file of that path, the data root's own list, or a published list, in this order."""
     if Path(name).suffix == ".txt":
-        return _read_text(name, Path(name).expanduser())
+        return _read_text(name, resolve_data(name))
     if root is not None and (own := text_path(root, name)).is_file():
         return _read_text(name, own)
     if compact_splits.knows(name):
