@@ -36,13 +36,16 @@ class Checked:
     title: str
     entries: int
     files: int = 0
-    findings: list[Finding] = field(default_factory=list)
+    _found: dict[Finding, None] = field(default_factory=dict)
 
     def add(self, what: str, text: str, fatal: bool = True) -> None:
         """Adds a finding, once."""
-        finding = Finding(what, text, fatal)
-        if finding not in self.findings:
-            self.findings.append(finding)
+        self._found[Finding(what, text, fatal)] = None
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What was found, in order."""
+        return list(self._found)
 
     def summary(self) -> str:
         """One line: counts of entries, files, and of each kind of finding."""
@@ -76,7 +79,7 @@ def check_list(
         probes = pool.map(lambda path: _probe(path, family, users[path], quick), users)
         for path, result in zip(users, progress(probes, len(users)), strict=True):
             if isinstance(result, Finding):
-                checked.findings.append(result)
+                checked.add(result.what, result.text)
             else:
                 sizes[path] = result
     whole = {index: paths for index, paths in files.items() if all(path in sizes for path in paths)}
@@ -128,7 +131,10 @@ def _check_calibration(
     sizes: dict[Path, Size | None],
     checked: Checked,
 ) -> None:
-    """K, the rig and the family's own demands on an image: once for each folder and size of the targets' images."""
+    """The family's own demands on an image, K and the rig: once for each folder and size of the targets' images.
+
+    An evaluation (offset 0 alone) does not read K, so K cannot make it fail.
+    """
     seen = set()
     for index, paths in files.items():
         group = (paths[0].parent, sizes[paths[0]])
@@ -136,11 +142,16 @@ def _check_calibration(
             continue
         seen.add(group)
         try:
-            family.intrinsics(index, family.images(index, [0])[0].size)
+            size = family.images(index, [0])[0].size
+        except MdtkError as error:
+            checked.add("unreadable", str(error))
+            continue
+        try:
+            family.intrinsics(index, size)
             if STEREO in offsets:
                 family.stereo_pose(index)
         except MdtkError as error:
-            checked.add("calibration", str(error))
+            checked.add("calibration", str(error), fatal=len(offsets) > 1)
 
 
 def _check_static(family: Family, checked: Checked) -> None:
@@ -169,4 +180,5 @@ def check_ground_truth(family: Family, kind: str, checked: Checked, progress: Pr
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         found = progress(pool.map(probe, range(len(family))), len(family))
-        checked.findings += [finding for finding in found if finding]
+        for finding in filter(None, found):
+            checked.add(finding.what, finding.text, finding.fatal)

@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from mdtk.data import compact_splits
 from mdtk.errors import MdtkError
 from mdtk.files import resolve_data
@@ -97,17 +95,6 @@ def load_static_frames(root: str | Path | None = None) -> frozenset[tuple[str, i
                 f"{own}, line {number}: cannot read '{line}'; a line is '<date> <drive> <frame>'"
             ) from error
     return frozenset(frames)
-
-
-def eigen_to_benchmark_ids() -> np.ndarray:
-    """Positions (652,) int64 in eigen/test of the entries of eigen_benchmark/test, in order."""
-    position = {_folder_and_frame(line): index for index, line in enumerate(load_split("eigen/test").lines)}
-    return np.array([position[_folder_and_frame(line)] for line in load_split("eigen_benchmark/test").lines])
-
-
-def _folder_and_frame(line: str) -> tuple[str, int]:
-    folder, frame = line.split()[:2]
-    return folder, int(frame)
 
 
 def kitti_archives() -> list[str]:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from mdtk.data.check import check_ground_truth, check_list
 from mdtk.data.kitti import KittiRaw
+from mdtk.data.make3d import Make3D
 from mdtk.data.nyuv2 import NYUv2
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -88,8 +89,18 @@ def test_calibration_that_does_not_fit(root):
     assert len(texts) == 1
     assert "calibrated for 40x24 pixels, the image has 20x12" in texts[0]
     (root / "2011_09_26" / "calib_cam_to_cam.txt").unlink()
-    checked = check_list(KittiRaw(root, LINES, "calibrated"), [0], "train")
-    assert found(checked) == [("calibration", True)]
+    checked = check_list(KittiRaw(root, LINES[2:], "calibrated"), [0, -1, 1], "train")
+    assert ("calibration", True) in found(checked)
+    checked = check_list(KittiRaw(root, LINES[2:], "calibrated"), [0], "test")
+    assert found(checked) == [("calibration", False)]  # evaluation does not read K
+
+
+def test_demands_of_the_family(tmp_path):
+    (tmp_path / "Test134").mkdir()
+    Image.new("RGB", (460, 345)).save(tmp_path / "Test134" / "img-a.jpg")
+    checked = check_list(Make3D(tmp_path, ["a"]), [0], "test")
+    assert found(checked) == [("unreadable", True)]
+    assert "is 460x345 pixels" in checked.findings[0].text
 
 
 def test_bad_lines_empty_lists_and_static_frames(root):

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import runpy
+import shutil
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +16,7 @@ from mdtk.data.cityscapes import Cityscapes, CityscapesPrepared
 from mdtk.data.family import STEREO
 from mdtk.errors import MdtkError
 
+PROJECT = Path(__file__).resolve().parents[2]
 CITY, SEQUENCE = "bonn", "bonn_000004"
 LINES = [f"{CITY} {SEQUENCE}_000019", f"{CITY} {SEQUENCE}_000020"]
 CAMERA = {
@@ -115,6 +120,22 @@ def test_numbered_ground_truth_follows_the_roots_test_list(root):
     np.save(root / "gt_depths" / "000_depth.npy", np.array([{}], object))
     with pytest.raises(MdtkError, match=r"ground truth cannot be read: .*000_depth\.npy"):
         family.ground_truth(1)
+
+
+def test_exported_ground_truth_is_what_the_family_reads(root, monkeypatch, capsys):
+    write_disparity(root)
+    own = root / "splits" / "cityscapes" / "test_files.txt"
+    own.parent.mkdir(parents=True)
+    own.write_text(f"{LINES[0]}\n")
+    before = Cityscapes(root, LINES[:1]).ground_truth(0)
+    arguments = ["--dataset", "cityscapes", "--data_path", root, "--output", root / "gt_depths"]
+    monkeypatch.setattr(sys, "argv", ["export_gt_depth.py", *map(str, arguments)])
+    for counts in ("1 depth maps written, 0 were there", "0 depth maps written, 1 were there"):
+        runpy.run_path(str(PROJECT / "tools" / "export_gt_depth.py"))["main"]()
+        assert counts in capsys.readouterr().out
+    assert np.load(root / "gt_depths" / "000_depth.npy", allow_pickle=False).shape == (1024, 2048)
+    shutil.rmtree(root / "disparity")
+    np.testing.assert_array_equal(Cityscapes(root, LINES[:1]).ground_truth(0), before)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"intrinsic": {"fx": "wide"}, "extrinsic": {}}'])

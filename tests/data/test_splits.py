@@ -13,7 +13,6 @@ import pytest
 from mdtk.data import compact_splits
 from mdtk.data.splits import (
     as_text,
-    eigen_to_benchmark_ids,
     kitti_archives,
     load_split,
     load_static_frames,
@@ -93,13 +92,16 @@ def test_equals_the_published_text(name):
     assert lines == expected if name in ORDERED else sorted(lines) == sorted(expected)
 
 
-def test_eigen_to_benchmark_ids():
-    ids = eigen_to_benchmark_ids()
-    assert ids.shape == (652,)
-    assert (np.diff(ids) > 0).all()
+def test_eigen_benchmark_is_eigen_at_the_published_ids():
+    eigen, improved = (
+        [(folder, int(frame)) for folder, frame, _ in map(str.split, load_split(name).lines)]
+        for name in ("eigen/test", "eigen_benchmark/test")
+    )
+    ids = [eigen.index(entry) for entry in improved]
+    assert ids == sorted(ids)
     published = FACTS / "kitti" / "benchmark" / "eigen_to_benchmark_ids.npy"
     if published.is_file():
-        np.testing.assert_array_equal(ids, np.load(published))
+        assert ids == np.load(published).tolist()
 
 
 def test_kitti_archives():
