@@ -77,6 +77,8 @@ def run(request: Request) -> None:
     """Evaluates as asked; prints a table a benchmark and the summary; exits with 1 where a benchmark failed."""
     if bool(request.checkpoint) == bool(request.predictions):
         raise MdtkError("give --checkpoint, or --predictions of another program (one of the two)")
+    if request.predictions and request.save_predictions:
+        raise MdtkError("--save_predictions keeps what a checkpoint predicts; --predictions are files already")
     cfg = _device_config(request)
     with distributed.process_group(cfg.DEVICE) as device:
         source, cfg, facts = _build_source(request, device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
@@ -36,7 +37,8 @@ class FamilyReader(Dataset):
 def read_in_order(
     read: Callable[[int], object], batches: Sequence[Sequence[int]], workers: int, pin: bool = False
 ) -> Iterator[list]:
-    """`read(index)` for every index, batch by batch in order, in `workers` processes (0: in this one)."""
+    """`read(index)` for every index, batch by batch in order, in at most `workers` processes (0: in this one)."""
+    workers = min(workers, os.cpu_count() or 1, len(batches))
     loader = DataLoader(
         FamilyReader(read), batch_sampler=batches, num_workers=workers, collate_fn=_same, pin_memory=pin
     )
