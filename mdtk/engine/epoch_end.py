@@ -25,9 +25,10 @@ def close_epoch(run: Run, state: TrainState) -> None:
     cfg = run.cfg
     epoch = -(-state.step // run.sampler.steps_per_epoch)
     distributed.broadcast_buffers(state.system)
+    distributed.broadcast_buffers(state.evaluated)
     record = {"epoch": epoch, "step": state.step}
     if run.val_loader is not None:
-        record["val_loss"] = validate(run, state)
+        record |= validate(run, state)
     if cfg.EVAL.PROTOCOLS and (epoch % cfg.EVAL.PERIOD == 0 or state.step >= run.total_steps):
         record |= evaluate(run, state)
     improved = "val_loss" in record and (state.best is None or record["val_loss"] < state.best)
@@ -49,17 +50,21 @@ def close_epoch(run: Run, state: TrainState) -> None:
 
 
 @torch.no_grad()
-def validate(run: Run, state: TrainState) -> float:
-    """The training loss on the validation split, without augmentation or ties: the mean over its samples."""
+def validate(run: Run, state: TrainState) -> dict[str, float]:
+    """Means over the validation samples, without augmentation or ties: the training loss, and the photometric errors
+    of warped and unwarped sources that it is to be judged by."""
     system = state.evaluated.eval()
     options = dataclasses.replace(run.options, tie_noise=0.0)
-    total = torch.zeros(2, dtype=torch.float64, device=run.device)
+    names = ["total", "full/warped", *(["full/identity"] if options.automask else [])]
+    sums = torch.zeros(len(names) + 1, dtype=torch.float64, device=run.device)
     for batch in run.val_loader:
         batch = batch.to(run.device)
-        loss = forward(system, batch, options).total
-        total += torch.stack([loss.double() * len(batch), loss.new_tensor(len(batch), dtype=torch.float64)])
-    loss, count = distributed.all_sum(total).tolist()
-    return loss / count
+        scalars = forward(system, batch, options).scalars
+        values = torch.stack([scalars[name].double() for name in names])
+        sums += torch.cat([values, values.new_ones(1)]) * len(batch)
+    *sums, count = distributed.all_sum(sums).tolist()
+    labels = ("val_loss", "val_warped", "val_identity")
+    return {label: value / count for label, value in zip(labels, sums, strict=False)}
 
 
 def evaluate(run: Run, state: TrainState) -> dict[str, float]:
@@ -84,6 +89,8 @@ def describe(record: dict, epochs: int, improved: bool) -> str:
     parts = [f"epoch {record['epoch']}/{epochs}", f"step {record['step']}"]
     if "val_loss" in record:
         parts.append(f"val loss {record['val_loss']:.4f}{' (best)' if improved else ''}")
+        unwarped = f" (unwarped {record['val_identity']:.4f})" if "val_identity" in record else ""
+        parts.append(f"photometric {record['val_warped']:.4f}{unwarped}")
     for name, value in record.items():
         if name.endswith(("/abs_rel", "/rmse", "/a1")):
             parts.append(f"{name.replace('/', ' ')} {value:.4f}")

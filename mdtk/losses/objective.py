@@ -173,6 +173,10 @@ class Comparison:
             errors = errors.mean(1, keepdim=True)
             identity = None if identity is None else identity.mean(1, keepdim=True)
         best, chosen = self._least(errors, identity)
+        if scale == 0:  # what the warp explains, beside what the unwarped sources explain; for the eye, no gradient
+            scalars[f"{self.view.name}/warped"] = errors.detach().amin(1).mean()
+            if identity is not None:
+                scalars[f"{self.view.name}/identity"] = identity.amin(1).mean()
         if differences is not None:
             best = best + options.geometry_consistency * differences.mean(1)
         return best, torch.stack(warped, 1), chosen
