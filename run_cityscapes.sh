@@ -5,11 +5,11 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/tools/run_recipe.sh"
 
 # ---- settings; each can come from the environment ----
-CITYSCAPES_ROOT="${CITYSCAPES_ROOT:-${MDTK_DATASETS:-$root/datasets}/cityscapes}" # the official tree
-PREPARED_ROOT="${PREPARED_ROOT:-${CITYSCAPES_ROOT}_prepared}"
+CITYSCAPES="${CITYSCAPES:-${MDTK_DATASETS:-$root/datasets}/cityscapes}" # the official tree
+CITYSCAPES_PREPARED="${CITYSCAPES_PREPARED:-${CITYSCAPES}_prepared}"
 CONFIG="${CONFIG:-configs/cityscapes/bdedepth_resnet18_512x192.yaml}" # or bdedepth_hrnet18_512x192.yaml
 
-need_folder "Cityscapes" "$CITYSCAPES_ROOT" CITYSCAPES_ROOT
-python tools/prepare_cityscapes.py --dataset_dir "$CITYSCAPES_ROOT" --dump_root "$PREPARED_ROOT" \
+need_folder "Cityscapes" "$CITYSCAPES" CITYSCAPES
+python tools/prepare_cityscapes.py --dataset_dir "$CITYSCAPES" --dump_root "$CITYSCAPES_PREPARED" \
     --img_height 512 --img_width 1024 --seq_length 3 --num_threads "$(nproc)" # skips what is done
-run_recipe CITYSCAPES_PREPARED "$PREPARED_ROOT" "$CONFIG" ROOTS.CITYSCAPES "$CITYSCAPES_ROOT" "$@"
+run_recipe CITYSCAPES_PREPARED "$CITYSCAPES_PREPARED" "$CONFIG" ROOTS.CITYSCAPES "$CITYSCAPES" "$@"

@@ -1,5 +1,5 @@
 # Sourced by run_kitti.sh, run_nyu.sh and run_cityscapes.sh: `run_recipe ROOT_KEY ROOT CONFIG [KEY VALUE ...]` trains.
-# From the environment: PROCESSES (default: one a GPU, else 1), PRETRAINED (auto, true, false), OUT_DIR.
+# From the environment: NPROC (default: one a GPU, else 1), PRETRAINED (auto, true, false), OUT_DIR.
 source "$(dirname "${BASH_SOURCE[0]}")/venv.sh"
 
 need_folder() {
@@ -25,6 +25,6 @@ run_recipe() {
         echo "NOTE: training from scratch, without ImageNet weights: the published numbers are out of reach this way"
         options+=(MODEL.PRETRAINED false)
     fi
-    torchrun --standalone --nproc_per_node="${PROCESSES:-$((gpus > 0 ? gpus : 1))}" \
+    torchrun --standalone --nproc_per_node="${NPROC:-$((gpus > 0 ? gpus : 1))}" \
         tools/train.py --config "$config" "${options[@]}" "$@"
 }
