@@ -90,6 +90,7 @@ def test_raw_lists_name_files_that_exist(sample):
         assert (root / folder / "proj_depth/groundtruth/image_02" / f"{int(frame):010d}.png").is_file()
     for line in lines(root / "splits/benchmark/test_files.txt"):
         assert (root / "image" / f"{int(line.split()[1]):010d}.png").is_file()
+        assert np.loadtxt(root / "intrinsics" / f"{int(line.split()[1]):010d}.txt").size == 9
 
 
 def test_raw_lists_keep_their_rules(sample):

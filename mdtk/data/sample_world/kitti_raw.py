@@ -185,7 +185,8 @@ def _write_view(folder: Path, drive: RawDrive, frame: int, side: str, camera: st
 
 
 def _write_benchmark(root: Path, number: int, spec: DriveSpec) -> None:
-    """An image of the benchmark's test set, in the size that its server takes."""
+    """An image of the benchmark's test set, in the size that its server takes, and its intrinsics."""
     path = root / "image" / f"{number:010d}.png"
     if missing(path):
         write_png(path, make_drive(spec).image((3 + 4 * number) % spec.frames, "l"))
+    write_text(root / "intrinsics" / f"{number:010d}.txt", " ".join(f"{v:.6e}" for v in spec.rig.K.ravel()) + "\n")

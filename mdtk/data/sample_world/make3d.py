@@ -16,6 +16,7 @@ from mdtk.data.sample_world.drive import DriveSpec, make_drive
 from mdtk.data.sample_world.files import Task, missing, write_bytes, write_lines
 from mdtk.data.sample_world.render import render_depth, render_image
 from mdtk.data.sample_world.rig import Rig
+from mdtk.data.sample_world.scene import Scene
 
 # Focal lengths: the inverse of the image plane's size at distance 1 in the authors' release
 CAMERA = Camera(1704 / 0.70783777, 2272 / 0.946584169, 851.5, 1135.5, 1704, 2272)
@@ -49,7 +50,7 @@ def finish(root: Path, scale: str, seed: int) -> None:
     write_lines(root / "splits/make3d/test_files.txt", (image_id(number) for number in range(SIZES[scale].images)))
 
 
-def view(seed: int, number: int):
+def view(seed: int, number: int) -> tuple[Scene, np.ndarray]:
     """The place of an image: the street's scene at its moment, and camera-to-world (4, 4)."""
     drive = make_drive(DriveSpec(seed, 3000 + number, _FRAMES, Rig(64, 64, 64.0), oncoming=0))
     return drive.scene, drive.camera_to_world(_FRAMES - 1, "l")

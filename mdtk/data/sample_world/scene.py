@@ -6,9 +6,11 @@ A heading ψ turns z towards x: forward = (sin ψ, 0, cos ψ), right = (cos ψ, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 _SUN = np.array([0.45, -0.75, -0.48]) / np.linalg.norm([0.45, -0.75, -0.48])
 
@@ -129,13 +131,13 @@ class SceneBuilder:
 
     def quad(
         self,
-        origin,
-        edge_u,
-        edge_v,
-        normal,
+        origin: ArrayLike,
+        edge_u: ArrayLike,
+        edge_v: ArrayLike,
+        normal: ArrayLike,
         texture: str,
         tile: tuple[float, float] | None = None,
-        color=(1.0, 1.0, 1.0),
+        color: ArrayLike = (1.0, 1.0, 1.0),
         level: bool = False,
         light: float | None = None,
         macro_tile: float = 23.0,
@@ -166,14 +168,31 @@ class SceneBuilder:
         look = (self.texture_index[texture], tile, np.asarray(color) * light, macro, macro_tile, self.moving)
         self._quad_looks.append(look)
 
-    def round(self, center, radius: float, height: float, texture: str, tile: float, color, sphere: bool) -> None:
-        """Adds an upright cylinder (`center`: its foot) or a sphere."""
+    def round(
+        self,
+        center: ArrayLike,
+        radius: float,
+        height: float,
+        texture: str,
+        tile: float,
+        color: ArrayLike,
+        sphere: bool,
+    ) -> None:
+        """Adds an upright cylinder (`center`: its foot) or a sphere; `tile`: metres of one texture tile."""
         self._rounds.append((np.asarray(center, float), radius, height, sphere))
         macro = self.rng.uniform(0, 80, 2)
         look = (self.texture_index[texture], (tile, tile), np.asarray(color, float), macro, 23.0, False)
         self._round_looks.append(look)
 
-    def box(self, center, size, heading: float, textures, tile=None, color=(1.0, 1.0, 1.0), top: float | None = None):
+    def box(
+        self,
+        center: ArrayLike,
+        size: ArrayLike,
+        heading: float,
+        textures: Sequence[str | None],
+        tile: tuple[float, float] | None = None,
+        color: ArrayLike = (1.0, 1.0, 1.0),
+    ) -> None:
         """Adds an upright box without a floor.
 
         Args:
@@ -199,6 +218,7 @@ class SceneBuilder:
             self.quad(corner, right * width, forward * length, (0, -1, 0), lid, tile, color)
 
     def build(self) -> Snapshot:
+        """Everything that was added."""
         quads = [np.stack([q[k] for q in self._quads]).astype(np.float64) for k in range(7)]
         rounds = self._rounds
         centers = np.stack([r[0] for r in rounds]) if rounds else np.zeros((0, 3))
