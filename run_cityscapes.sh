@@ -5,8 +5,8 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/tools/run_recipe.sh"
 
 # ---- settings; each can come from the environment ----
-CITYSCAPES="${CITYSCAPES:-${MDTK_DATASETS:-$root/datasets}/cityscapes}" # the official tree
-CITYSCAPES_PREPARED="${CITYSCAPES_PREPARED:-${CITYSCAPES}_prepared}"
+CITYSCAPES="$(from_start "${CITYSCAPES:-${MDTK_DATASETS:-$root/datasets}/cityscapes}")" # the official tree
+CITYSCAPES_PREPARED="$(from_start "${CITYSCAPES_PREPARED:-${CITYSCAPES}_prepared}")"
 CONFIG="${CONFIG:-configs/cityscapes/bdedepth_resnet18_512x192.yaml}" # or bdedepth_hrnet18_512x192.yaml
 
 need_folder "Cityscapes" "$CITYSCAPES" CITYSCAPES

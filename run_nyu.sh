@@ -4,7 +4,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/tools/run_recipe.sh"
 
 # ---- settings; each can come from the environment ----
-NYUV2="${NYUV2:-${MDTK_DATASETS:-$root/datasets}/nyuv2}"
+NYUV2="$(from_start "${NYUV2:-${MDTK_DATASETS:-$root/datasets}/nyuv2}")"
 CONFIG="${CONFIG:-configs/nyuv2/bdedepth_hrnet18_384x288.yaml}"
 
 need_folder "NYU Depth v2" "$NYUV2" NYUV2

@@ -2,6 +2,11 @@
 # From the environment: NPROC (default: one a GPU, else 1), PRETRAINED (auto, true, false), OUT_DIR.
 source "$(dirname "${BASH_SOURCE[0]}")/venv.sh"
 
+# A path that the user gave, absolute.
+from_start() {
+    (cd "$start" && realpath -m "$1")
+}
+
 need_folder() {
     [ -d "$2" ] || mdtk_fail "$1 not found: $2; set $3 to where it is (expected trees: datasets/README.md)"
 }

@@ -1,5 +1,6 @@
 # Sourced by quickstart.sh and run_tests.sh: makes or reuses the virtual environment, and puts it first on the PATH.
 # MDTK_VENV names another place for it (default .venv), PYTHON another interpreter (default python3).
+start="$PWD" # paths that the user gives are relative to this
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 venv="${MDTK_VENV:-$root/.venv}"
 python="${PYTHON:-python3}"
