@@ -90,8 +90,8 @@ def color_jitter(images_bn3hw: Tensor, jitter_bn5: Tensor, order_bn4: Tensor, ro
 
 
 def _grey(images: Tensor) -> Tensor:
-    weights = torch.tensor(GREY, device=images.device, dtype=images.dtype).view(3, 1, 1)
-    return (images * weights).sum(-3, keepdim=True)
+    red, green, blue = images.split(1, -3)
+    return GREY[0] * red + GREY[1] * green + GREY[2] * blue
 
 
 def adjust_brightness(images: Tensor, factor: Tensor) -> Tensor:

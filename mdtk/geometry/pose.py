@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -31,6 +32,6 @@ def pose_matrix(axisangle_b3: Tensor, translation_b3: Tensor, invert: bool = Fal
     if invert:
         rotation = rotation.transpose(-1, -2)
         translation = -rotation @ translation
-    bottom = torch.tensor([0.0, 0.0, 0.0, 1.0], device=rotation.device, dtype=rotation.dtype)
-    top = torch.cat([rotation, translation], -1)
-    return torch.cat([top, bottom.expand(len(top), 1, 4)], 1)
+    matrix = F.pad(torch.cat([rotation, translation], -1), (0, 0, 0, 1))
+    matrix[:, 3, 3] = 1.0
+    return matrix

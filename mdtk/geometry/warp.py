@@ -23,8 +23,8 @@ def project(points_b3hw: Tensor, K_b33: Tensor, source_T_target_b44: Tensor) -> 
 
 def sampling_grid(pixels_bhw2: Tensor, height: int, width: int) -> Tensor:
     """Pixels to the -1 … 1 of `grid_sample`, corners at the centres of the corner pixels."""
-    extent = torch.tensor([width - 1, height - 1], device=pixels_bhw2.device, dtype=pixels_bhw2.dtype)
-    return pixels_bhw2 / extent * 2 - 1
+    u, v = pixels_bhw2.unbind(-1)  # numbers, not a tensor made on the host: that would wait for the device
+    return torch.stack([u / (width - 1), v / (height - 1)], -1) * 2 - 1
 
 
 def sample_pixels(image_bchw: Tensor, pixels_bhw2: Tensor, align_corners: bool = True) -> Tensor:

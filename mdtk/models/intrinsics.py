@@ -27,9 +27,8 @@ class IntrinsicsHead(nn.Module):
     def forward(self, features: Sequence[Tensor], height: int, width: int) -> Tensor:
         """Coarsest features (B, C, h, w) of each pair → K (B, 3, 3) in pixels of a height × width image."""
         pooled = torch.stack([feature.float().mean((2, 3)) for feature in features]).mean(0)
-        size = pooled.new_tensor([width, height])
-        focal = F.softplus(self.focal(pooled)) * size
-        centre = (0.5 + self.centre(pooled)) * size
-        zero, one = torch.zeros_like(focal[:, 0]), torch.ones_like(focal[:, 0])
-        rows = [focal[:, 0], zero, centre[:, 0], zero, focal[:, 1], centre[:, 1], zero, zero, one]
+        focal, centre = F.softplus(self.focal(pooled)), 0.5 + self.centre(pooled)
+        fx, fy, cx, cy = focal[:, 0] * width, focal[:, 1] * height, centre[:, 0] * width, centre[:, 1] * height
+        zero, one = torch.zeros_like(fx), torch.ones_like(fx)
+        rows = [fx, zero, cx, zero, fy, cy, zero, zero, one]
         return torch.stack(rows, -1).unflatten(-1, (3, 3))
