@@ -82,10 +82,7 @@ def run(request: Request) -> None:
     cfg = _device_config(request)
     with distributed.process_group(cfg.DEVICE) as device:
         source, cfg, facts = _build_source(request, device)
-        names = list(request.datasets) or default_datasets(cfg)
-        for name in names:
-            if name != benchmark.NAME:
-                get_protocol(name, request.variant)  # a wrong name is refused before anything is predicted
+        names = _distinct(list(request.datasets) or default_datasets(cfg), request.variant)
         folder = _folder(request, cfg)
         options = build_run_options(
             cfg,
@@ -99,6 +96,12 @@ def run(request: Request) -> None:
             facts=facts,
         )
         _run_all(source, cfg, names, options, folder, request.report)
+
+
+def _distinct(names: Sequence[str], variant: str) -> list[str]:
+    """The names, of those with one row the first; a wrong name is refused before anything is predicted."""
+    keys = {name: name if name == benchmark.NAME else get_protocol(name, variant).key for name in names}
+    return [name for place, name in enumerate(names) if keys[name] not in [keys[other] for other in names[:place]]]
 
 
 def default_datasets(cfg: CfgNode) -> list[str]:

@@ -109,12 +109,6 @@ def umeyama(source_n3: np.ndarray, target_n3: np.ndarray) -> Similarity:
     return Similarity(scale, rotation, target_mean - scale * rotation @ source_mean)
 
 
-def align_trajectory(gt_world_T_camera: np.ndarray, pred_world_T_camera: np.ndarray) -> np.ndarray:
-    """The predicted poses (N, 4, 4) after the 7-DoF alignment of their camera centres."""
-    similarity = umeyama(pred_world_T_camera[:, :3, 3], gt_world_T_camera[:, :3, 3])
-    return similarity.poses(pred_world_T_camera)
-
-
 def trajectory_ate(gt_world_T_camera: np.ndarray, aligned_world_T_camera: np.ndarray) -> float:
     """√ mean |distance of camera centres|², metres."""
     offsets = gt_world_T_camera[:, :3, 3] - aligned_world_T_camera[:, :3, 3]

@@ -6,10 +6,8 @@ the table of all differences, generated from here.
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -118,7 +116,7 @@ class Protocol:
         if not depth_min < high:
             raise MdtkError(f"EVAL.MIN_DEPTH {depth_min} must be below EVAL.MAX_DEPTH {high}")
         clamp = (low or self.clamp[0], high)
-        return dataclasses.replace(self, depth_min=depth_min, depth_max=high, clamp=clamp, range_changed=True)
+        return replace(self, depth_min=depth_min, depth_max=high, clamp=clamp, range_changed=True)
 
     def valid(self, depth_gt: np.ndarray) -> np.ndarray:
         """The pixels that count (H, W) bool: in range and in the crop."""
@@ -156,116 +154,122 @@ class Protocol:
         }
 
 
-GARG = Box(
-    (0.40810811, 0.99189189), (0.03594771, 0.96405229), "fraction"
-)  # of Garg et al. 2016, as Eigen's split uses it
+# Of Garg et al. 2016, as Eigen's split uses it
+GARG = Box((0.40810811, 0.99189189), (0.03594771, 0.96405229), "fraction")
 NYU_FRAME = Frame((480, 640), Box((44, 471), (40, 601)))
 MAKE3D_FRAME = Frame((55, 305), Box((17, 38), (0, None)))
 CITYSCAPES_FRAME = Frame((1024, 2048), Box((0, 768), (0, None)))
 CITYSCAPES_CROP = Box((256, None), (192, 1856))
 
-
-def _rows() -> Iterable[Protocol]:
-    """Every row; of each benchmark the default one first."""
-    eigen = Protocol(
-        name="kitti_eigen",
-        variant="monodepth2",
-        title="KITTI, Eigen's test list (697 images as published), projected laser points, Garg's crop",
-        family="kitti_raw",
-        split="eigen/test",
-        ground_truth="velodyne",
-        depth_min=1e-3,
-        depth_max=80.0,
-        resized="disparity",
-        interpolation="bilinear",
-        median="numpy",
-        clamp=(1e-3, 80.0),
-        crop=GARG,
-    )
-    bdedepth = {"variant": "bdedepth", "interpolation": "bilinear_aligned", "median": "torch", "ratio_ddof": 1}
-    yield from (eigen, dataclasses.replace(eigen, **bdedepth))
-    packnet = {"interpolation": "bilinear_aligned", "median": "torch", "depth_min": 0.0, "clamp": (0.0, 80.0)}
-    yield dataclasses.replace(eigen, variant="packnet", resized="depth", **packnet)
-    yield dataclasses.replace(eigen, variant="sc_depth", resized="depth", depth_min=0.1, clamp=(0.1, 80.0))
-    improved = dataclasses.replace(
-        eigen,
-        name="kitti_eigen_benchmark",
-        title="KITTI, Eigen's test images with improved ground truth (652; Uhrig et al. 2017), no crop",
-        split="eigen_benchmark/test",
-        ground_truth="improved",
-        depth_min=0.0,
-        depth_max=math.inf,
-        crop=None,
-        wider_split="eigen/test",
-    )
-    yield from (improved, dataclasses.replace(improved, **bdedepth))
-    nyu = Protocol(
-        name="nyuv2",
-        variant="structdepth",
-        title="NYU Depth v2, labelled test images (654)",
-        family="nyuv2",
-        split="nyuv2/test",
-        ground_truth="",
-        depth_min=0.0,
-        depth_max=math.inf,
-        resized="disparity",
-        interpolation="nearest",
-        median="numpy",
-        clamp=(0.1, 10.0),
-        metrics=("abs_rel", "sq_rel", "rmse", "rmse_log", "log10", "a1", "a2", "a3"),
-        frame=NYU_FRAME,
-    )
-    nyu_bdedepth = {"depth_max": 10.0, "resized": "depth", "clamp": (None, 10.0), "metrics": SEVEN}
-    nyu_bdedepth |= {"variant": "bdedepth", "median": "torch", "ratio_ddof": 1}
-    yield from (nyu, dataclasses.replace(nyu, **nyu_bdedepth))
-    make3d = Protocol(
-        name="make3d",
-        variant="monodepth2",
-        title="Make3D, test images (134), the middle rows of the laser grid, up to 70 m",
-        family="make3d",
-        split="make3d/test",
-        ground_truth="",
-        depth_min=0.0,
-        depth_max=70.0,
-        resized="depth",
-        interpolation="nearest_cv2",
-        median="numpy",
-        clamp=(None, 70.0),
-        metrics=("abs_rel", "sq_rel", "rmse", "rmse_log10"),
-        frame=MAKE3D_FRAME,
-    )
-    yield from (make3d, dataclasses.replace(make3d, **(bdedepth | {"interpolation": "nearest"})))
-    cityscapes = dataclasses.replace(
-        eigen,
-        name="cityscapes",
-        variant="manydepth",
-        title="Cityscapes, test images (1525), stereo disparity as ground truth, the car's bonnet cut off",
-        family="cityscapes",
-        split="cityscapes/test",
-        ground_truth="",
-        frame=CITYSCAPES_FRAME,
-        crop=CITYSCAPES_CROP,
-    )
-    yield from (cityscapes, dataclasses.replace(cityscapes, **bdedepth))
-    yield Protocol(
-        name="sequence",
-        variant="",
-        title="your own frames with depth; set EVAL.MIN_DEPTH and EVAL.MAX_DEPTH to the sensor's range",
-        family="sequence",
-        split="val",
-        ground_truth="",
-        depth_min=1e-3,
-        depth_max=80.0,
-        resized="disparity",
-        interpolation="bilinear",
-        median="numpy",
-        clamp=(1e-3, 80.0),
-    )
+_EIGEN = Protocol(
+    name="kitti_eigen",
+    variant="monodepth2",
+    title="KITTI, Eigen's test list (697 images as published), projected laser points, Garg's crop",
+    family="kitti_raw",
+    split="eigen/test",
+    ground_truth="velodyne",
+    depth_min=1e-3,
+    depth_max=80.0,
+    resized="disparity",
+    interpolation="bilinear",
+    median="numpy",
+    clamp=(1e-3, 80.0),
+    crop=GARG,
+)
+_BDEDEPTH = {"variant": "bdedepth", "interpolation": "bilinear_aligned", "median": "torch", "ratio_ddof": 1}
+_PACKNET = {"interpolation": "bilinear_aligned", "median": "torch", "resized": "depth"}
+_PACKNET |= {"depth_min": 0.0, "clamp": (0.0, 80.0)}
+_IMPROVED = replace(
+    _EIGEN,
+    name="kitti_eigen_benchmark",
+    title="KITTI, Eigen's test images with improved ground truth (652; Uhrig et al. 2017), no crop",
+    split="eigen_benchmark/test",
+    ground_truth="improved",
+    depth_min=0.0,
+    depth_max=math.inf,
+    crop=None,
+    wider_split="eigen/test",
+)
+_NYU = Protocol(
+    name="nyuv2",
+    variant="structdepth",
+    title="NYU Depth v2, labelled test images (654)",
+    family="nyuv2",
+    split="nyuv2/test",
+    ground_truth="",
+    depth_min=0.0,
+    depth_max=math.inf,
+    resized="disparity",
+    interpolation="nearest",
+    median="numpy",
+    clamp=(0.1, 10.0),
+    metrics=("abs_rel", "sq_rel", "rmse", "rmse_log", "log10", "a1", "a2", "a3"),
+    frame=NYU_FRAME,
+)
+_NYU_BDEDEPTH = {"depth_max": 10.0, "resized": "depth", "clamp": (None, 10.0), "metrics": SEVEN}
+_NYU_BDEDEPTH |= {"variant": "bdedepth", "median": "torch", "ratio_ddof": 1}
+_MAKE3D = Protocol(
+    name="make3d",
+    variant="monodepth2",
+    title="Make3D, test images (134), the middle rows of the laser grid, up to 70 m",
+    family="make3d",
+    split="make3d/test",
+    ground_truth="",
+    depth_min=0.0,
+    depth_max=70.0,
+    resized="depth",
+    interpolation="nearest_cv2",
+    median="numpy",
+    clamp=(None, 70.0),
+    metrics=("abs_rel", "sq_rel", "rmse", "rmse_log10"),
+    frame=MAKE3D_FRAME,
+)
+_CITYSCAPES = replace(
+    _EIGEN,
+    name="cityscapes",
+    variant="manydepth",
+    title="Cityscapes, test images (1525), stereo disparity as ground truth, the car's bonnet cut off",
+    family="cityscapes",
+    split="cityscapes/test",
+    ground_truth="",
+    frame=CITYSCAPES_FRAME,
+    crop=CITYSCAPES_CROP,
+)
+_SEQUENCE = Protocol(
+    name="sequence",
+    variant="",
+    title="your own frames with depth; set EVAL.MIN_DEPTH and EVAL.MAX_DEPTH to the sensor's range",
+    family="sequence",
+    split="val",
+    ground_truth="",
+    depth_min=1e-3,
+    depth_max=80.0,
+    resized="disparity",
+    interpolation="bilinear",
+    median="numpy",
+    clamp=(1e-3, 80.0),
+)
+# Every row; of each benchmark the default one first
+ROWS = (
+    _EIGEN,
+    replace(_EIGEN, **_BDEDEPTH),
+    replace(_EIGEN, variant="packnet", **_PACKNET),
+    replace(_EIGEN, variant="sc_depth", resized="depth", depth_min=0.1, clamp=(0.1, 80.0)),
+    _IMPROVED,
+    replace(_IMPROVED, **_BDEDEPTH),
+    _NYU,
+    replace(_NYU, **_NYU_BDEDEPTH),
+    _MAKE3D,
+    replace(_MAKE3D, **(_BDEDEPTH | {"interpolation": "nearest"})),
+    _CITYSCAPES,
+    replace(_CITYSCAPES, **_BDEDEPTH),
+    _SEQUENCE,
+)
 
 
 def _table() -> dict[str, Protocol]:
     table: dict[str, Protocol] = {}
-    for row in _rows():
+    for row in ROWS:
         table.setdefault(row.name, row)  # the first of a benchmark is its default
         table[row.key] = row
     return table

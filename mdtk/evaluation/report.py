@@ -157,7 +157,7 @@ def picture_row(evaluation: Evaluation, row: Row, family: Family, source: Source
     shown = np.where(valid, truth, 0.0)
     return {
         "image": viz.resize_picture(image, WIDTH),
-        "predicted disparity": viz.resize_picture(viz.colour_disparity(1 / depth), WIDTH, _height(image)),
+        "predicted disparity": viz.resize_picture(viz.colour_disparity(disparity), WIDTH, _height(image)),
         "ground truth as disparity": viz.resize_picture(_points(shown, grow), WIDTH, _height(image)),
         "relative error": viz.resize_picture(
             viz.error_map(depth, truth, ERROR_LIMIT, valid, grow), WIDTH, _height(image)

@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from mdtk.evaluation.evaluator import MODEL, Evaluation
+from mdtk.evaluation.evaluator import Evaluation
 from mdtk.evaluation.external import file_stem
 from mdtk.evaluation.metrics import METRICS
 from mdtk.files import atomic_write, write_text
@@ -146,8 +146,3 @@ def write_summary(folder: Path, evaluations: Sequence[Evaluation], missing: dict
     rows = [f"% {one.protocol.label}, {one.predictor}\n{latex_row(one)}\n" for one in evaluations]
     write_text(paths[3], "".join(rows))
     return paths
-
-
-def model_evaluations(evaluations: Sequence[Evaluation]) -> list[Evaluation]:
-    """Without the trivial predictors."""
-    return [one for one in evaluations if one.predictor == MODEL]

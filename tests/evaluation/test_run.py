@@ -15,7 +15,7 @@ import torch
 from mdtk.config import dump, load_config
 from mdtk.engine.weights import write_weights
 from mdtk.errors import MdtkError
-from mdtk.evaluation.command import Request, merged_config, request_of, run
+from mdtk.evaluation.command import Request, _distinct, merged_config, request_of, run
 from mdtk.evaluation.results import latex_row, summary_table
 from mdtk.evaluation.run import build_run_options, build_scale, evaluate_protocols
 from mdtk.evaluation.scoring import ScaleMode
@@ -191,6 +191,10 @@ def test_a_broken_benchmark_does_not_stop_the_others(checkpoint, tmp_path, capsy
 def test_wrong_requests(checkpoint, tmp_path):
     with pytest.raises(MdtkError, match="give --checkpoint, or --predictions"):
         run(Request())
+    assert _distinct(["kitti_eigen", "kitti_eigen/monodepth2", "kitti_eigen/bdedepth"], "") == [
+        *("kitti_eigen", "kitti_eigen/bdedepth")
+    ]
+    assert _distinct(["kitti_eigen", "kitti_eigen/bdedepth"], "bdedepth") == ["kitti_eigen"]
     with pytest.raises(MdtkError, match="unknown protocol kitty"):
         run(Request(checkpoint=str(checkpoint), datasets=["kitty"]))
     model = load_model(checkpoint)
