@@ -14,9 +14,9 @@ from typing import IO
 
 import numpy as np
 
-from mdtk.data.safe_pickle import load_arrays
 from mdtk.errors import MdtkError
 from mdtk.files import atomic_write, require_file
+from mdtk.safe_pickle import load_array_of_arrays
 
 Progress = Callable[[Iterable[int]], Iterable[int]]
 _HINT = "make it with tools/export_gt_depth.py"
@@ -141,7 +141,7 @@ def _read_published(member: IO[bytes], origin: str) -> list[np.ndarray]:
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, fortran, dtype = read_header(member)
     if dtype.hasobject:
-        return [depth.astype(np.float32, copy=False) for depth in load_arrays(member, origin)]
+        return [depth.astype(np.float32, copy=False) for depth in load_array_of_arrays(member, origin)]
     if len(shape) != 3 or fortran or dtype.kind != "f":
         raise MdtkError(f"{origin}: holds {dtype} of shape {shape}; expected one depth map (H, W) an image")
     values = np.frombuffer(member.read(), dtype)

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from mdtk.errors import MdtkError
-from mdtk.interop.restricted_pickle import read_arrays_pickle
 from mdtk.interop.system import PARTS, SIZES, Published, assemble, read_options
 from mdtk.interop.transfer import ConvertedCheckpoint
+from mdtk.safe_pickle import load_plain
 
 NAME_TABLE = "StructuredToParameterName@@"
 SLICE_TABLE = "UnpackBigParamInfor@@"
@@ -24,7 +24,8 @@ SLICE_TABLE = "UnpackBigParamInfor@@"
 
 def read_pdparams(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The arrays of a `.pdparams` file by parameter name, and its plain values."""
-    content = read_arrays_pickle(path)
+    with path.open("rb") as file:
+        content = load_plain(file, str(path))
     if not isinstance(content, dict):
         raise MdtkError(f"{path}: holds a {type(content).__name__}, not a dictionary of parameters")
     content = {name: value for name, value in content.items() if name != NAME_TABLE}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import struct
 from collections import OrderedDict
@@ -20,22 +19,8 @@ from mdtk.interop.mxnet_params import read_params
 from mdtk.interop.paddle import read_pdparams
 from mdtk.models import build_model
 from tests.helpers import published_networks as nets
+from tests.helpers.attack import Attack
 from tests.helpers.published_files import params_bytes, tensors, write_params
-
-
-class Attack:
-    """A pickle of this calls os.system, which would leave the file `marker`."""
-
-    def __init__(self, marker: Path) -> None:
-        self.marker = marker
-
-    def __reduce__(self) -> tuple:
-        return os.system, (f"touch '{self.marker}'",)
-
-
-def test_the_attack_works_on_a_plain_unpickler(tmp_path):
-    pickle.loads(pickle.dumps(Attack(tmp_path / "marker")))
-    assert (tmp_path / "marker").exists(), "else the tests below would prove nothing"
 
 
 def _torch_zip(path: Path, content: object) -> None:
@@ -75,64 +60,11 @@ def test_malicious_pickles_are_refused_in_each_format(tmp_path, write, name, giv
     assert not marker.exists()
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        Attack(Path("marker")),
-        {"a": np.array([Attack(Path("marker"))], dtype=object)},
-        {"a": np.array(["text"])},
-        {"a": np.dtype("f4")},
-        {"a": {1, 2}},
-        {"a": np.float64(1.0)},
-        {"a": print},
-    ],
-)
-def test_the_paddle_reader_knows_numbers_only(tmp_path, content, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_paddle_arrays_and_plain_values(tmp_path):
+    arrays = OrderedDict(weight=np.random.default_rng(0).random((2, 3)).astype(np.float32), steps=np.array(7))
     path = tmp_path / "x.pdparams"
-    path.write_bytes(pickle.dumps(content))
-    with pytest.raises(MdtkError, match="refused"):
-        read_pdparams(path)
-    assert not Path("marker").exists()
-
-
-@pytest.mark.parametrize(
-    "opcodes",
-    [
-        b"cnumpy.core.multiarray\n_reconstruct\n(cos\nsystem\n(I0\ntC\x01btR.",
-        b"cnumpy\nndarray\n(I5\ntR.",
-        b"c_codecs\nencode\n(X\x01\x00\x00\x00aX\x03\x00\x00\x00hextR.",
-        b"cbuiltins\neval\n(X\x01\x00\x00\x001tR.",
-        b"Pid\n.",
-        b"\x80\x04\x95",
-        b"",
-        b"}(I1\nI2\n",
-    ],
-)
-def test_hand_made_pickles_are_refused(tmp_path, opcodes):
-    path = tmp_path / "x.pdparams"
-    path.write_bytes(opcodes)
-    with pytest.raises(MdtkError, match=r"x\.pdparams"):
-        read_pdparams(path)
-
-
-@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
-def test_paddle_arrays_of_any_layout(tmp_path, protocol):
-    rng = np.random.default_rng(0)
-    arrays = OrderedDict(
-        plain=rng.random((2, 3)).astype(np.float32),
-        fortran=np.asfortranarray(rng.random((2, 3, 4))),
-        foreign=np.arange(5, dtype=">i4"),
-        scalar=np.array(7, dtype=np.int64),
-        flags=np.array([True, False]),
-    )
-    path = tmp_path / "x.pdparams"
-    content = {**arrays, "height": 192, "StructuredToParameterName@@": {"plain": "p"}}
-    path.write_bytes(pickle.dumps(content, protocol=protocol))
-    if protocol == 5:  # newer numpy writes protocol 5 by a function that Paddle's files never name
-        with pytest.raises(MdtkError, match="_frombuffer"):
-            read_pdparams(path)
-        return
+    content = {**arrays, "height": 192, "StructuredToParameterName@@": {"weight": "w"}}
+    path.write_bytes(pickle.dumps(content, protocol=4))
     found, values = read_pdparams(path)
     assert values == {"height": 192}
     assert list(found) == list(arrays)
