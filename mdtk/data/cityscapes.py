@@ -12,6 +12,7 @@ from PIL import Image
 
 from mdtk.data.family import STEREO, Family, Offset, find_image, open_rgb
 from mdtk.data.ground_truth import numbered_path, read_npy
+from mdtk.data.images import read_grey_png
 from mdtk.data.splits import load_split
 from mdtk.errors import MdtkError
 from mdtk.files import require_file
@@ -46,15 +47,8 @@ def read_camera(path: Path) -> tuple[np.ndarray, float]:
 
 def disparity_to_depth(path: Path, focal_baseline: float) -> np.ndarray:
     """Depth (H, W) float32 in metres, 0 where unknown: baseline · fx / ((p - 1) / 256) for p > 0 (Cityscapes' rule)."""
-    require_file(path, "disparity", "extract Cityscapes' disparity package below the data root")
-    try:
-        with Image.open(path) as image:
-            stored, mode = np.asarray(image), image.mode
-    except (OSError, SyntaxError, ValueError) as error:
-        raise MdtkError(f"disparity cannot be read: {path} ({error}); extract it again") from error
-    if not mode.startswith("I"):
-        raise MdtkError(f"{path}: is a {mode} image; Cityscapes' disparity is a 16-bit grey PNG")
-    disparity = (stored.astype(np.float32) - 1) / 256
+    stored = read_grey_png(path, "disparity", "extract Cityscapes' disparity package below the data root")
+    disparity = (stored - 1) / 256
     depth = np.zeros_like(disparity)
     np.divide(np.float32(focal_baseline), disparity, out=depth, where=disparity > 0)
     return depth

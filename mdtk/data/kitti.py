@@ -11,6 +11,7 @@ from PIL import Image
 
 from mdtk.data import velodyne
 from mdtk.data.family import STEREO, Family, Offset, find_image, open_rgb
+from mdtk.data.images import read_grey_png
 from mdtk.data.kitti_calibration import Cameras, read_odometry_cameras, read_raw_cameras
 from mdtk.data.kitti_calibration import velodyne_projection as project_velodyne
 from mdtk.errors import MdtkError
@@ -20,6 +21,7 @@ from mdtk.geometry.camera import fraction_intrinsics
 NOMINAL = (0.58, 1.92, 0.5, 0.5)  # fx / W, fy / H, cx / W, cy / H of the published recipes
 NOMINAL_BASELINE = 0.54  # metres; the published stereo factor 5.4 is this over 0.1
 CAMERAS = {"l": 2, "r": 3, "2": 2, "3": 3}
+IMPROVED_SCALE = 256.0  # stored value of one metre in the improved ground truth
 BENCHMARK = "image"  # the folder of the depth benchmark's test images; such lines have no side
 
 
@@ -144,7 +146,8 @@ class KittiRaw(_KittiFamily):
         if self.entry(index).folder == BENCHMARK:
             raise MdtkError("kitti_raw: the benchmark's test images have no public ground truth; predict and submit")
         if kind == "improved":
-            return read_depth_png(self.improved_path(index))
+            hint = "extract KITTI's data_depth_annotated.zip below the data root"
+            return read_grey_png(self.improved_path(index), "ground truth", hint) / IMPROVED_SCALE
         if kind in ("", "velodyne", "velodyne_z"):
             return self._velodyne(index, forward=kind != "velodyne_z")
         raise MdtkError(f"kitti_raw has no ground truth '{kind}'; it takes velodyne, velodyne_z or improved")
@@ -213,16 +216,3 @@ class KittiOdom(_KittiFamily):
         world_T_camera = np.tile(np.eye(4), (len(rows), 1, 1))
         world_T_camera[:, :3] = rows
         return world_T_camera
-
-
-def read_depth_png(path: Path, scale: float = 256.0) -> np.ndarray:
-    """Depth (H, W) float32 in metres from a 16-bit PNG of metres × `scale`, 0 where unknown."""
-    require_file(path, "ground truth", "extract KITTI's data_depth_annotated.zip below the data root")
-    try:
-        with Image.open(path) as image:
-            stored, mode = np.asarray(image), image.mode
-    except (OSError, SyntaxError, ValueError) as error:
-        raise MdtkError(f"ground truth cannot be read: {path} ({error}); extract it again") from error
-    if not mode.startswith("I"):
-        raise MdtkError(f"{path}: is a {mode} image; depth is a 16-bit grey PNG of metres x {scale:g}")
-    return stored.astype(np.float32) / np.float32(scale)

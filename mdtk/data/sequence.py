@@ -16,6 +16,7 @@ from PIL import Image
 from mdtk.data.clips import SPLITS, Camera, Clip, moving, part, read_list, targets_of, unique_names
 from mdtk.data.family import Family, Offset, open_rgb
 from mdtk.data.frames import list_frames
+from mdtk.data.images import read_grey_png
 from mdtk.data.video import VIDEO_SUFFIXES, extract_frames
 from mdtk.errors import MdtkError
 from mdtk.files import resolve_data
@@ -121,25 +122,12 @@ class SequenceFamily(Family):
         """Depth (H, W) float32 in metres from the entry's PNG, 0 where unknown."""
         if kind:
             raise MdtkError(f"sequence has one kind of ground truth, its depth PNGs; it has no '{kind}'")
-        return read_depth_png(self.depth_file(index), self.depth_scale)
+        hint = "evaluate on a text list of frames that have one"
+        return read_grey_png(self.depth_file(index), "depth PNG", hint, eight_bits=True) / np.float32(self.depth_scale)
 
     def static_names(self) -> frozenset[str]:
         """Entries of this split below DATA.SEQUENCE.MIN_MOTION (`train` and `val` hold none)."""
         return self._static
-
-
-def read_depth_png(path: Path, scale: float) -> np.ndarray:
-    """Depth (H, W) float32 in metres of a one-channel PNG whose value / `scale` is metres; 0 stays unknown."""
-    try:
-        with Image.open(path) as image:
-            values = np.asarray(image)
-    except FileNotFoundError as error:
-        raise MdtkError(f"depth PNG not found: {path}; evaluate on a text list of frames that have one") from error
-    except (OSError, SyntaxError, ValueError) as error:
-        raise MdtkError(f"depth PNG cannot be read: {path} ({error}); fetch or write it again") from error
-    if values.ndim != 2 or values.dtype == bool:
-        raise MdtkError(f"{path} is no depth PNG: it has shape {values.shape}, not one channel of 8 or 16 bits")
-    return (values / scale).astype(np.float32)
 
 
 def _check_keys(sequence: CfgNode) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from mdtk.data.family import Family
+from mdtk.data.images import read_grey_png
 from mdtk.data.splits import load_split
 from mdtk.errors import MdtkError
 from mdtk.evaluation.protocols import Protocol
@@ -140,11 +140,4 @@ def _load(path: Path, mmap_mode: str | None = None) -> np.ndarray:
 def _read_map(path: Path) -> np.ndarray:
     if path.suffix == ".npy":
         return _load(path)
-    try:
-        with Image.open(path) as image:
-            values, mode = np.asarray(image), image.mode
-    except (OSError, SyntaxError, ValueError) as error:
-        raise MdtkError(f"{path}: cannot be read ({error}); write it again") from error
-    if not mode.startswith("I"):
-        raise MdtkError(f"{path}: is a {mode} image; a prediction is a 16-bit grey PNG of its value x {PNG_SCALE:g}")
-    return values.astype(np.float32) / PNG_SCALE
+    return read_grey_png(path, "prediction", "write it again") / PNG_SCALE

@@ -97,7 +97,7 @@ def test_ground_truth_from_disparity(root):
     assert np.count_nonzero(depth) == 1
     assert family.ground_truth(0, "disparity").shape == (1024, 2048)
     write_image(path, 3)
-    with pytest.raises(MdtkError, match="is a RGB image; Cityscapes' disparity is a 16-bit grey PNG"):
+    with pytest.raises(MdtkError, match="is a RGB image, but the disparity is a 16-bit grey PNG"):
         family.ground_truth(0)
     path.unlink()
     with pytest.raises(MdtkError, match=r"disparity not found: .*_000019_disparity\.png"):

@@ -151,7 +151,7 @@ def test_missing_and_broken_files_are_named(raw_root):
 
 def test_depth_of_eight_bits_is_refused(raw_root):
     write_image(raw_root / DRIVE / "proj_depth/groundtruth/image_02/0000000001.png", 5)
-    with pytest.raises(MdtkError, match="is a RGB image; depth is a 16-bit grey PNG"):
+    with pytest.raises(MdtkError, match="is a RGB image, but the ground truth is a 16-bit grey PNG"):
         KittiRaw(raw_root, LINES).ground_truth(0, "improved")
 
 

@@ -153,7 +153,7 @@ def test_ground_truth_in_metres(tmp_path):
     truth = family.ground_truth(0)
     assert truth.dtype == np.float32
     np.testing.assert_allclose(truth, millimetres / 1000.0, rtol=1e-6)
-    with pytest.raises(MdtkError, match=r"f2\.png is no depth PNG"):
+    with pytest.raises(MdtkError, match=r"f2\.png: is a RGB image, but the depth PNG is an 8- or 16-bit grey PNG"):
         family.ground_truth(1)
     (depth / "f1.png").unlink()
     with pytest.raises(MdtkError, match=r"depth PNG not found: .*f1\.png"):

@@ -124,7 +124,7 @@ def test_colour_png_is_refused(root):
     folder.mkdir()
     Image.new("RGB", (6, 4), (9, 9, 9)).save(folder / "0000000000.png")
     found = load_external(folder, "disparity", get_protocol("kitti_eigen"), Listed(root, WIDE[:1]))
-    with pytest.raises(MdtkError, match=r"0000000000\.png: is a RGB image; a prediction is a 16-bit grey PNG"):
+    with pytest.raises(MdtkError, match=r"0000000000\.png: is a RGB image, but the prediction is a 16-bit grey PNG"):
         found[WIDE[0]]
 
 

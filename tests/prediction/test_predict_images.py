@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mdtk.data.sequence import read_depth_png
+from mdtk.data.images import read_grey_png
 from mdtk.errors import MdtkError
 from mdtk.prediction import Predictor, Saves, depth_scale, predict_images
 from tests.helpers.stand_in import StandIn
@@ -66,7 +66,7 @@ def test_full_resolution_arrays_and_png_agree_and_name_their_scale(tmp_path):
     assert disparity.shape == depth.shape == (50, 100)
     assert depth.dtype == np.float32
     np.testing.assert_allclose(depth, 2.5 / disparity, rtol=1e-6)
-    np.testing.assert_allclose(read_depth_png(out / "a_depth_metric.png", 256.0), depth, atol=0.51 / 256)
+    np.testing.assert_allclose(read_grey_png(out / "a_depth_metric.png", "depth", "") / 256, depth, atol=0.51 / 256)
     with Image.open(out / "a_depth_metric.png") as png:
         assert png.text["scale_source"] == "constant factor 2.5 given by the user"
     note = json.loads((out / "a_depth.json").read_text())
@@ -79,7 +79,7 @@ def test_depth_beyond_sixteen_bits_is_counted_not_wrapped(tmp_path):
     predict_images(Predictor(StandIn()), tmp_path / "a.png", None, scale, Saves(npy=True, png16=True))
     far = int((np.load(tmp_path / "a_depth_metric.npy") * 256.0 > 65535.5).sum())
     assert json.loads((tmp_path / "a_depth.json").read_text())["png_pixels_beyond_its_range"] == far > 0
-    assert read_depth_png(tmp_path / "a_depth_metric.png", 1).max() == 65535
+    assert read_grey_png(tmp_path / "a_depth_metric.png", "depth", "").max() == 65535
 
 
 def read_ply(path) -> tuple[list[str], np.ndarray]:
