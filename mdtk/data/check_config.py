@@ -44,9 +44,7 @@ def _check_set(
     try:
         family = build_family(node, cfg, split)
     except MdtkError as error:
-        checked = Checked(title, 0)
-        checked.add("data", str(error))
-        return checked, None
+        return _cannot_open(title, error), None
     return check_list(family, offsets, title, quick, progress), family
 
 
@@ -56,13 +54,17 @@ def _check_test(test: Test, cfg: CfgNode, seen: set, quick: bool, progress: Prog
     try:
         family = build_eval_family(key, cfg, split)
     except MdtkError as error:
-        checked = Checked(title, 0)
-        checked.add("data", str(error))
-        return checked
+        return _cannot_open(title, error)
     checked = check_list(family, [0], title, quick, progress)
     if not quick:
         check_ground_truth(family, kind, checked, progress)
     _add_overlap(checked, seen, family, split)
+    return checked
+
+
+def _cannot_open(title: str, error: MdtkError) -> Checked:
+    checked = Checked(title, 0)
+    checked.add("data", str(error))
     return checked
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,13 +62,13 @@ class _KittiFamily(Family):
                 f"{self.key} list, line {index + 1}: cannot read '{self.lines[index]}'; a line is '{self.form}'"
             ) from error
 
+    @abc.abstractmethod
     def image_stem(self, folder: str, frame: int, camera: int) -> Path:
         """An image's path without its suffix."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def cameras(self, folder: str) -> Cameras:
         """The calibration behind `folder`, read once."""
-        raise NotImplementedError
 
     def files(self, index: int, offsets: Sequence[Offset]) -> list[Path]:
         entry = self.entry(index)

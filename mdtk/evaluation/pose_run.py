@@ -22,7 +22,7 @@ from mdtk.errors import MdtkError
 from mdtk.evaluation import odometry
 from mdtk.evaluation.command import merged_config
 from mdtk.evaluation.facts import versions
-from mdtk.evaluation.predict import network_image, read_in_order
+from mdtk.evaluation.predict import FrameReader, read_in_order
 from mdtk.evaluation.results import align_columns
 from mdtk.evaluation.sharding import shard_batches, together
 from mdtk.evaluation.trajectory_plot import plot_trajectories
@@ -47,17 +47,6 @@ class PoseErrors:
     scale: float  # of the 7-DoF alignment
 
 
-class PairReader:
-    """index → frames i and i+1 as uint8 (2, 3, height, width)."""
-
-    def __init__(self, family: KittiOdom, height: int, width: int) -> None:
-        self.family, self.height, self.width = family, height, width
-
-    def __call__(self, index: int) -> Tensor:
-        images = self.family.images(index, [0, 1])
-        return torch.from_numpy(np.stack([network_image(image, self.height, self.width) for image in images]))
-
-
 @torch.no_grad()
 def predict_motions(
     model: PairModel,
@@ -70,7 +59,7 @@ def predict_motions(
 ) -> list[tuple[int, np.ndarray]]:
     """(index, next_T_this (4, 4)) for the entries of `family` in `batches`."""
     found = []
-    items = read_in_order(PairReader(family, height, width), batches, workers)
+    items = read_in_order(FrameReader(family, [0, 1], height, width), batches, workers)
     for indices, pairs in zip(batches, items, strict=True):
         frames = torch.stack(pairs).to(device).float() / 255
         motions = model(frames[:, 0], frames[:, 1]).double().cpu().numpy()

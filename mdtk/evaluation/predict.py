@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from mdtk.data.family import Family
+from mdtk.data.family import Family, Offset
+from mdtk.data.images import resize
 from mdtk.errors import MdtkError
 from mdtk.evaluation.post_process import blend_flipped
 
@@ -52,21 +52,15 @@ def _same(items: list) -> list:
     return items
 
 
-def network_image(image: Image.Image, height: int, width: int) -> np.ndarray:
-    """An RGB image → uint8 (3, height, width), resized as the published evaluators do (Pillow's LANCZOS)."""
-    resized = image.resize((width, height), Image.Resampling.LANCZOS)
-    return np.ascontiguousarray(np.asarray(resized).transpose(2, 0, 1))
+class FrameReader:
+    """index → the entry's frames at `offsets`, uint8 (N, 3, height, width); an object, so workers can be spawned."""
 
-
-class TargetReader:
-    """index → the entry's own frame as uint8 (3, height, width) tensor; an object, so that workers can be spawned."""
-
-    def __init__(self, family: Family, height: int, width: int) -> None:
-        self.family, self.height, self.width = family, height, width
+    def __init__(self, family: Family, offsets: Sequence[Offset], height: int, width: int) -> None:
+        self.family, self.offsets, self.size = family, list(offsets), (width, height)
 
     def __call__(self, index: int) -> Tensor:
-        image = self.family.images(index, [0])[0]
-        return torch.from_numpy(network_image(image, self.height, self.width))
+        images = self.family.images(index, self.offsets)
+        return torch.from_numpy(np.stack([resize(image, self.size) for image in images]))
 
 
 @torch.no_grad()
@@ -87,11 +81,11 @@ def predict(
     """
     predictions: dict[str, np.ndarray] = {}
     pin = torch.device(device).type == "cuda"
-    reader = TargetReader(family, height, width)
+    reader = FrameReader(family, [0], height, width)
     items = read_in_order(reader, batches, workers, pin)
     bar = tqdm(batches, desc=f"predicting {family.key}", unit="batch", leave=False, disable=not progress)
     for indices, images in zip(bar, items, strict=True):
-        batch = torch.stack(images).to(device, non_blocking=True).float() / 255
+        batch = torch.cat(images).to(device, non_blocking=True).float() / 255
         disparity = predict_batch(model, batch, post_process)
         predictions.update({family.name(i): one for i, one in zip(indices, disparity, strict=True)})
     return predictions
