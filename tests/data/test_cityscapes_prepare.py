@@ -135,9 +135,14 @@ def start(options, workers):
     )
 
 
+def triplets(options):
+    """What is there under its final name; files that are being written begin with a dot."""
+    return sorted(options.dump_root.glob("*/[!.]*.png"))
+
+
 def wait_for_triplets(options, count, process):
     deadline = time.monotonic() + 60
-    while len(list(options.dump_root.glob("*/*.png"))) < count:
+    while len(triplets(options)) < count:
         assert time.monotonic() < deadline
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
@@ -160,7 +165,7 @@ def test_interrupted_and_run_again(tmp_path, kind):
         assert errors.splitlines()[-1] == "interrupted"
         assert "the same command goes on" in errors
         assert not list(options.dump_root.glob("*/.*"))
-    present = list(options.dump_root.glob("*/*.png"))
+    present = triplets(options)
     assert 2 <= len(present) < 12
     for path in present:
         assert is_complete(path, options)
@@ -169,7 +174,7 @@ def test_interrupted_and_run_again(tmp_path, kind):
     report = run(options)
     assert report.made + report.there == 12
     assert report.there >= len(present)
-    finished = sorted(options.dump_root.glob("*/*.png"))
+    finished = triplets(options)
     assert len(finished) == 12
     for path in finished:
         with Image.open(path) as image:
