@@ -20,7 +20,7 @@ _C.ROOTS.CITYSCAPES_PREPARED = "cityscapes_prepared"  # what tools/prepare_citys
 
 # -- Training data ----------------------------------------------------------------------------------
 _C.DATA = Node()
-_C.DATA.NAME = "kitti_raw"  # the family: a key of mdtk.data.build.DATASETS
+_C.DATA.NAME = "kitti_raw"  # the family: a key of mdtk.data.registry.DATASETS
 _C.DATA.ROOT = ""  # data root of this set; empty: ROOTS.<family>
 _C.DATA.TRAIN_SPLIT = "eigen_zhou/train"  # a list that the root carries, a published list of splits/, or a text file
 _C.DATA.VAL_SPLIT = "eigen_zhou/val"  # chooses the best checkpoint; empty: no validation

@@ -32,7 +32,7 @@ class Augmented:
 
 
 def augment(batch: Batch) -> Augmented:
-    """Applies the batch's own draws. Without draws (evaluation) the images only become floats."""
+    """Applies the batch's own draws; where they are all off (validation) the images only become floats."""
     flip = batch.flip_b
     clean = _flip_images(batch.frames_bn3hw, flip).float().div_(255)
     width = clean.shape[-1]
@@ -95,15 +95,18 @@ def _grey(images: Tensor) -> Tensor:
 
 
 def adjust_brightness(images: Tensor, factor: Tensor) -> Tensor:
+    """`factor` × the image. Here and below images are (…, 3, H, W) in 0..1, and factors broadcast against them."""
     return (images * factor).clamp(0, 1)
 
 
 def adjust_contrast(images: Tensor, factor: Tensor) -> Tensor:
+    """`factor` × the image + (1 - factor) × its mean grey."""
     mean = _grey(images).mean((-3, -2, -1), keepdim=True)
     return (factor * images + (1 - factor) * mean).clamp(0, 1)
 
 
 def adjust_saturation(images: Tensor, factor: Tensor) -> Tensor:
+    """`factor` × the image + (1 - factor) × its grey."""
     return (factor * images + (1 - factor) * _grey(images)).clamp(0, 1)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,7 +47,7 @@ class Batch:
     def __len__(self) -> int:
         return len(self.names)
 
-    def _map(self, function, skip: Sequence[str] = ()) -> Batch:
+    def _map(self, function: Callable[[Tensor], Tensor], skip: Sequence[str] = ()) -> Batch:
         changes = {
             field.name: function(value)
             for field in dataclasses.fields(self)
@@ -82,7 +82,7 @@ _BATCH_FIELDS = {
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
-    """Stacks samples into a `Batch`."""
+    """Stacks samples, of equal sizes and with the same views, into a `Batch` on the CPU."""
     tensors = {
         batched: torch.from_numpy(np.stack([getattr(sample, single) for sample in samples]))
         for single, batched in _BATCH_FIELDS.items()

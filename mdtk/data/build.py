@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
@@ -10,10 +10,12 @@ from yacs.config import CfgNode
 
 from mdtk.config import data_sets
 from mdtk.data.batch import Batch, collate
-from mdtk.data.dataset import NO_DRAWS, DrawOptions, MixedDataset, MonoDataset
+from mdtk.data.dataset import NO_DRAWS, DrawOptions, Key, MixedDataset, MonoDataset
+from mdtk.data.kitti import NOMINAL
 from mdtk.data.registry import build_family
 from mdtk.data.sampler import TrainSampler, share
 from mdtk.errors import MdtkError
+from mdtk.geometry.camera import fraction_intrinsics
 
 
 def build_draw_options(cfg: CfgNode) -> DrawOptions:
@@ -76,19 +78,19 @@ def build_val_loader(cfg: CfgNode, rank: int, world_size: int, device: torch.dev
 class Chunks(Sampler):
     """Keys in order, `size` at a time; the last chunk may be smaller."""
 
-    def __init__(self, keys: list[tuple[int, int]], size: int) -> None:
+    def __init__(self, keys: list[Key], size: int) -> None:
         self.keys, self.size = keys, size
 
     def __len__(self) -> int:
         return -(-len(self.keys) // self.size)
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+    def __iter__(self) -> Iterator[list[Key]]:
         for start in range(0, len(self.keys), self.size):
             yield self.keys[start : start + self.size]
 
 
-def build_loader(dataset: Dataset, batches, workers: int, device: torch.device) -> DataLoader:
-    """A loader of `Batch`es over an iterable of key lists."""
+def build_loader(dataset: Dataset, batches: Iterable[list[Key]], workers: int, device: torch.device) -> DataLoader:
+    """A loader of `Batch`es, one for each list of keys; in page-locked memory when `device` is a GPU."""
     return DataLoader(
         dataset,
         batch_sampler=batches,
@@ -105,7 +107,7 @@ def synthetic_batch(cfg: CfgNode, size: int, seed: int = 0) -> Batch:
     generator = torch.Generator().manual_seed(seed)
     height, width, frames = cfg.DATA.HEIGHT, cfg.DATA.WIDTH, 1 + len(cfg.DATA.SOURCES) + cfg.DATA.STEREO
     images = torch.randint(0, 256, (size, frames, 3, height, width), dtype=torch.uint8, generator=generator)
-    K = torch.tensor([[0.58 * width, 0, 0.5 * width], [0, 1.92 * height, 0.5 * height], [0, 0, 1]])
+    K = torch.from_numpy(fraction_intrinsics(*NOMINAL, (width, height))).float()
     stereo_T = torch.eye(4)
     stereo_T[0, 3] = -0.1
     extra = {}

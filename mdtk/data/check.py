@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mdtk.data.family import STEREO, Family, Offset, open_rgb
+from mdtk.data.frames import IMAGE_SUFFIXES
 from mdtk.errors import MdtkError
 
 Progress = Callable[[Iterable, int], Iterable]  # (items, total) → the items
 Size = tuple[int, int]
-_IMAGES = (".png", ".jpg", ".jpeg", ".ppm", ".bmp", ".webp")
+_IMAGES = (*IMAGE_SUFFIXES, ".ppm")  # NYU's raw frames are .ppm
 
 
 @dataclass(frozen=True)

@@ -45,6 +45,14 @@ def read_camera(path: Path) -> tuple[np.ndarray, float]:
         raise MdtkError(f"camera file cannot be read: {path} ({error!r}); extract it again") from error
 
 
+def open_full(path: Path) -> Image.Image:
+    """A published image, all 2048x1024 pixels; another size is an error."""
+    image = open_rgb(path)
+    if image.size != SIZE:
+        raise MdtkError(f"{path}: is {image.width}x{image.height} pixels; Cityscapes' images are 2048x1024")
+    return image
+
+
 def disparity_to_depth(path: Path, focal_baseline: float) -> np.ndarray:
     """Depth (H, W) float32 in metres, 0 where unknown: baseline · fx / ((p - 1) / 256) for p > 0 (Cityscapes' rule)."""
     stored = read_grey_png(path, "disparity", "extract Cityscapes' disparity package below the data root")
@@ -92,13 +100,7 @@ class Cityscapes(Family):
         return [self._image_path(city, sequence, frame + int(offset)) for offset in offsets]
 
     def images(self, index: int, offsets: Sequence[Offset]) -> list[Image.Image]:
-        return [self._crop(path) for path in self.files(index, offsets)]
-
-    def _crop(self, path: Path) -> Image.Image:
-        image = open_rgb(path)
-        if image.size != SIZE:
-            raise MdtkError(f"{path}: is {image.width}x{image.height} pixels; Cityscapes' images are 2048x1024")
-        return image.crop((0, 0, SIZE[0], KEPT_ROWS))
+        return [open_full(path).crop((0, 0, SIZE[0], KEPT_ROWS)) for path in self.files(index, offsets)]
 
     def camera_path(self, index: int) -> Path:
         """The entry's camera file, else the first one of its sequence."""

@@ -17,8 +17,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mdtk.data.cityscapes import KEPT_ROWS, SIZE, read_camera
-from mdtk.data.family import open_rgb
+from mdtk.data.cityscapes import KEPT_ROWS, SIZE, open_full, read_camera
 from mdtk.data.worker_pool import run_jobs
 from mdtk.errors import MdtkError
 from mdtk.files import atomic_write, write_text
@@ -157,10 +156,7 @@ def _frame(job: Job, number: int, options: Options) -> np.ndarray:
     """A frame (rows, columns, 3) uint8, resized and cut."""
     home = options.dataset_dir / "leftImg8bit_sequence" / "train" / job.city
     path = home / f"{job.sequence}_{number:06d}_leftImg8bit.png"
-    image = open_rgb(path)
-    if image.size != SIZE:
-        raise MdtkError(f"{path} is {image.width}x{image.height} pixels, not 2048x1024")
-    resized = image.resize((options.width, options.height), Image.Resampling.LANCZOS)
+    resized = open_full(path).resize((options.width, options.height), Image.Resampling.LANCZOS)
     return np.asarray(resized)[: options.kept_rows]
 
 

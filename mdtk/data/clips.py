@@ -52,7 +52,7 @@ def unique_names(paths: Sequence[Path]) -> list[str]:
 
 def targets_of(clip: Clip, gaps: Sequence[int], stride: int) -> list[int]:
     """Every `stride`-th frame that has all its sources."""
-    first, last = max(0, -min(gaps, default=0)), len(clip.frames) - 1 - max(0, *gaps, 0)
+    first, last = -min([0, *gaps]), len(clip.frames) - 1 - max([0, *gaps])
     targets = [frame for frame in range(0, len(clip.frames), stride) if first <= frame <= last]
     if not targets:
         raise MdtkError(
@@ -63,6 +63,7 @@ def targets_of(clip: Clip, gaps: Sequence[int], stride: int) -> list[int]:
 
 
 def moving(clip: Clip, frames: list[int], gaps: Sequence[int], least: float) -> list[int]:
+    """Those of `frames` whose grey change to every source `gaps` frames away is at least `least` (0: all frames)."""
     if least <= 0 or not gaps:
         return frames
     change = motion(grey_stack(clip.frames), frames, gaps)
@@ -75,10 +76,14 @@ def part(frames: list[int], gaps: Sequence[int], fraction: float, split: str) ->
     if split == "val":
         return frames[len(frames) - count :]
     limit = frames[-count] if count else float("inf")
-    return [frame for frame in frames if frame + max(0, *gaps, 0) < limit]
+    return [frame for frame in frames if frame + max([0, *gaps]) < limit]
 
 
 def read_list(split: str, clips: Sequence[Clip], gaps: Sequence[int]) -> list[tuple[int, int]]:
+    """(clip, frame number) of each line "<clip name or index> <frame number>" of the text file `split`.
+
+    Another form of line, a frame without all its sources, and a frame listed twice are errors that name the line.
+    """
     path = resolve_data(split)
     if not path.is_file():
         raise MdtkError(

@@ -47,6 +47,7 @@ class Draws:
 
     @staticmethod
     def draw(options: DrawOptions, generator: np.random.Generator, frames: int) -> Draws:
+        """The draws of a sample of `frames` frames; drawn per frame, the crop and the permuted target have own rows."""
         flip = bool(generator.random() < options.flip)
         on = generator.random() < options.jitter
         ratio = generator.uniform(*options.crop_ratio)
@@ -65,7 +66,7 @@ class MonoDataset(Dataset):
     epoch and the index alone, whatever the number of workers, processes or restarts.
 
     Args: sources in frames, `stereo` appends the other camera; size (width, height) of the network's input;
-    baseline in depth units (0: the rig's metres); depth_range of this set's sigmoid.
+    baseline in depth units (0: the rig's metres); depth_range: depth of this set's sigmoid at 1 and at 0.
     """
 
     def __init__(

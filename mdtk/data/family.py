@@ -61,7 +61,10 @@ class Family(abc.ABC):
         raise MdtkError(f"{self.key} has no stereo pairs; set DATA.STEREO false")
 
     def ground_truth(self, index: int, kind: str = "") -> np.ndarray:
-        """Depth (H, W) float32 in metres in the family's ground-truth frame, 0 where unknown."""
+        """Depth (H, W) float32 in metres in the family's ground-truth frame, 0 where unknown.
+
+        `kind` names one of several, where the family has them; empty: its usual one.
+        """
         raise MdtkError(f"{self.key} has no ground truth")
 
     def static_names(self) -> frozenset[str]:

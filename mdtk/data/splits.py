@@ -18,7 +18,7 @@ _MADE = {"nyuv2/train": "make it with tools/make_nyu_split.py", "nyuv2/val": "ma
 
 @dataclass(frozen=True)
 class Split:
-    """A list of entries. `origin` says where it came from; `sha256` is that of `text()`."""
+    """A list of entries. `origin` says where it came from; `sha256` is that of the text form (`as_text`)."""
 
     name: str
     lines: tuple[str, ...]
@@ -28,13 +28,9 @@ class Split:
     def __len__(self) -> int:
         return len(self.lines)
 
-    def text(self) -> str:
-        """The text form: one entry a line, LF, with a final newline."""
-        return as_text(self.lines)
-
 
 def as_text(lines: Sequence[str]) -> str:
-    """Lines as the text form."""
+    """Lines as the text form: one entry a line, LF, with a final newline."""
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -56,7 +56,7 @@ def test_ordered_list(name):
     split = load_split(name)
     assert len(split) == count
     assert split.sha256[:16] == checksum
-    assert split.sha256 == hashlib.sha256(split.text().encode()).hexdigest()
+    assert split.sha256 == hashlib.sha256(as_text(split.lines).encode()).hexdigest()
 
 
 @pytest.mark.parametrize("name", SETS)
