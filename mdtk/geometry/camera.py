@@ -1,7 +1,7 @@
 """Pinhole intrinsics and what happens to them when their image is resized, cropped or flipped.
 
 The pixel convention lives here: pixel centres are integers 0 … W-1, so an image spans -0.5 … W-0.5.
-All functions take numpy arrays or torch tensors of shape (..., 3, 3) and return new ones.
+`resize_K`, `scale_K` and `flip_K` take a numpy array or a torch tensor (..., 3, 3) and return a new one of its kind.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def intrinsics(fx: float, fy: float, cx: float, cy: float) -> np.ndarray:
 
 
 def fraction_intrinsics(fx: float, fy: float, cx: float, cy: float, size: tuple[int, int]) -> np.ndarray:
-    """K in pixels of an image of `size` (width, height) from fractions of it, the field's nominal form."""
+    """K (3, 3) float64 in pixels of an image of `size` = (width, height) from fractions of it, the nominal form."""
     width, height = size
     return intrinsics(fx * width, fy * height, cx * width, cy * height)
 

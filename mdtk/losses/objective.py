@@ -75,15 +75,16 @@ def compute_losses(
 ) -> Losses:
     """The training loss: mean over the views of photometric error and smoothness, plus the consistency terms."""
     result = Losses(total=depth_range_b2.new_zeros(()), scalars={})
-    depths = []
+    finest = []
     for view, disparities in zip(views, prediction.disparities, strict=True):
         restored = {scale: view.restore(disparity, scale) for scale, disparity in disparities.items()}
         loss = view_loss(view, restored, prediction, depth_range_b2, options, result, pictures and view is views[0])
         result.total = result.total + loss / len(views)
-        depths.append(_depth(view, restored[0], depth_range_b2))
-    if options.consistency:
-        for view, depth in zip(views[1:], depths[1:], strict=True):
-            term = view_consistency(view, depth, depths[0])
+        finest.append(restored[0])
+    if options.consistency and len(views) > 1:
+        full, *others = (_depth(view, sigmoid, depth_range_b2) for view, sigmoid in zip(views, finest, strict=True))
+        for view, depth in zip(views[1:], others, strict=True):
+            term = view_consistency(view, depth, full)
             result.scalars[f"consistency/{view.name}"] = term
             result.total = result.total + options.consistency * term
     if prediction.K_b33 is not None:
@@ -102,12 +103,12 @@ def view_loss(
     result: Losses,
     pictures: bool,
 ) -> Tensor:
-    """Godard et al. 2019, eq. 1-5, over the scales of one view: their mean."""
-    comparison = Comparison(view, prediction, options)
+    """Godard et al. 2019, eq. 1-5, over the scales of one view: their mean. Adds scalars and pictures to `result`."""
+    comparison = Comparison(view, prediction, depth_range_b2, options)
     images = image_pyramid(view.target_b3hw, sorted(disparities))
     total = depth_range_b2.new_zeros(())
     for scale, disparity in disparities.items():
-        error, warped, chosen = comparison.error(scale, disparity, depth_range_b2, result.scalars)
+        error, warped, chosen = comparison.error(scale, disparity, result.scalars)
         along_x, along_y = terms.smoothness(disparity, images[scale])
         smooth = along_x.mean() + along_y.mean()
         loss = error.mean() + options.smoothness * smooth / 2**scale
@@ -127,13 +128,13 @@ def view_loss(
 class Comparison:
     """Warped sources against the target, at full resolution or at each scale's own; shared work is done once."""
 
-    def __init__(self, view: View, prediction: Prediction, options: LossOptions) -> None:
-        self.view, self.prediction, self.options = view, prediction, options
+    def __init__(self, view: View, prediction: Prediction, depth_range_b2: Tensor, options: LossOptions) -> None:
+        self.view, self.prediction, self.depth_range_b2, self.options = view, prediction, depth_range_b2, options
         self.K = view.K_b33 if prediction.K_b33 is None else view.K_of(prediction.K_b33)
         self.levels: dict[int, tuple[terms.Target, Tensor, Tensor | None]] = {}
 
     def level(self, level: int) -> tuple[terms.Target, Tensor, Tensor | None]:
-        """Target, sources (B, S, 3, h, w) and errors of the unwarped sources (B, S or 1, h, w) at 1/2^level."""
+        """Target, sources (B, S, 3, h, w) and errors of the unwarped sources (B, S, h, w; or None) at 1/2^level."""
         if level not in self.levels:
             view, options = self.view, self.options
             target = terms.Target(image_pyramid(view.target_b3hw, [level])[level], options.ssim > 0)
@@ -153,15 +154,16 @@ class Comparison:
     def _errors(self, images: Sequence[Tensor], target: terms.Target) -> Tensor:
         return torch.cat([terms.photometric_error(image, target, self.options.ssim) for image in images], 1)
 
-    def error(
-        self, scale: int, disparity: Tensor, depth_range_b2: Tensor, scalars: dict[str, Tensor]
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """The error a pixel (B, h, w) of one scale, the warped sources, and where a warped source won (or None)."""
+    def error(self, scale: int, disparity: Tensor, scalars: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The error a pixel (B, h, w) of one scale, the warped sources (B, S, 3, h, w), and where one of them won.
+
+        The last is (B, h, w) of 0 and 1, None without automask. What is worth a look is added to `scalars`.
+        """
         options = self.options
         level = 0 if options.multiscale == "full" else scale
         target, sources, identity = self.level(level)
         size = target.image.shape[-2:]
-        depth = _depth(self.view, upsample(disparity, size), depth_range_b2)
+        depth = _depth(self.view, upsample(disparity, size), self.depth_range_b2)
         warped, differences = self._warp(sources, depth, scale_K(self.K, 0.5**level), scale)
         errors = self._errors(warped, target)
         if differences is not None:
