@@ -215,6 +215,11 @@ def _check_model(cfg: CfgNode) -> None:
         raise MdtkError("MODEL.PREDICTIVE_MASK knows the whole image only; set VIEWS.LOCAL_CROP, SPLIT_PERMUTE false")
     if model.PREDICTIVE_MASK and cfg.LOSS.AUTOMASK:
         raise MdtkError("MODEL.PREDICTIVE_MASK replaces the automask; set LOSS.AUTOMASK false with it")
+    if cfg.LOSS.GEOMETRY_CONSISTENCY and cfg.VIEWS.LOCAL_CROP:
+        raise MdtkError(
+            "LOSS.GEOMETRY_CONSISTENCY compares depths of whole images, not of a magnified crop; "
+            "set VIEWS.LOCAL_CROP false"
+        )
     if model.LEARN_INTRINSICS and model.POSE != "separate":
         raise MdtkError(f"MODEL.LEARN_INTRINSICS needs MODEL.POSE separate, not {model.POSE}")
 

@@ -46,6 +46,7 @@ def test_base_circle(tmp_path):
         (["DATA.NAME", "sequence", "DATA.SEQUENCE.K", "[1, 1, 1, 1]"], "without DATA.SEQUENCE.K_SIZE"),
         (["DATA.SOURCES", "[]"], "needs at least one source"),
         (["MODEL.PREDICTIVE_MASK", "true"], "LOSS.AUTOMASK false"),
+        (["LOSS.GEOMETRY_CONSISTENCY", "0.5", "VIEWS.LOCAL_CROP", "true"], "set VIEWS.LOCAL_CROP false"),
         (["DATA.SETS", "[{WIDTH: 320}]"], "share DATA.HEIGHT and DATA.WIDTH"),
     ],
 )

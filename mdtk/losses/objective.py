@@ -167,7 +167,7 @@ class Comparison:
         warped, differences = self._warp(sources, depth, scale_K(self.K, 0.5**level), scale)
         errors = self._errors(warped, target)
         if differences is not None:
-            scalars["geometry"] = differences.mean()
+            scalars[f"{self.view.name}/geometry"] = differences.mean()
             errors = errors * (1 - differences.detach())
         if self.prediction.masks is not None:
             errors = errors * self.mask(scale)

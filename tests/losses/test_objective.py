@@ -97,7 +97,7 @@ def test_geometry_consistency_is_zero_for_one_world_and_counts_otherwise():
             [disparity], moved(z=-1.0)[:, None], source_depths=[torch.full((1, 1, H, W), source_depth)]
         )
         result = compute_losses([view], prediction, RANGE, options)
-        totals[name] = result.scalars["geometry"].item()
+        totals[name] = result.scalars["full/geometry"].item()
     assert totals["same"] == pytest.approx(0, abs=1e-4)
     assert totals["other"] == pytest.approx((8 - 4) / (8 + 4), abs=1e-3)
 
