@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
+import zipfile
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from mdtk.errors import MdtkError
-from mdtk.files import atomic_write
+from mdtk.files import atomic_write, require_file
 
 FORMAT, VERSION = "mdtk", 1
+# A dict of counts, in the state of torch's own MultiStepLR; older versions of torch do not know it as harmless.
+torch.serialization.add_safe_globals([Counter])
 
 
 def write_weights(path: str | Path, content: Mapping) -> None:
@@ -24,17 +30,39 @@ def write_weights(path: str | Path, content: Mapping) -> None:
             os.fsync(file.fileno())
 
 
-def read_weights(path: str | Path) -> dict:
-    """A native checkpoint as a dict on the CPU. Only tensors and plain values are read: no code in it can run."""
-    path = Path(path)
-    if not path.is_file():
-        raise MdtkError(f"checkpoint not found: {path}; give the path of a .pth file")
+def read_torch(path: Path) -> dict[str, Any]:
+    """The dictionary in a `torch.save` file, on the CPU: tensors and plain values only, no code in it can run.
+
+    Anything else, and a damaged file, is an error.
+    """
+    require_file(path, "checkpoint", "give an existing file")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, AttributeError) as error:
-        # torch's own message goes on about loading it unsafely: not passed on.
-        raise MdtkError(f"{path} cannot be read: it is damaged, or holds more than tensors and plain values") from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    except pickle.UnpicklingError as error:
+        # torch's own text advises to switch the safety off; only what was met is passed on.
+        met = re.search(r"GLOBAL (\S+)|(Unsupported operand \d+)", str(error))
+        reason = f"it names {met[1]}" if met and met[1] else (met[2].lower() if met else "unknown content")
+        raise MdtkError(
+            f"{path}: refused, it is no plain weights file of tensors and plain values ({reason}); do not trust it"
+        ) from error
+    except (RuntimeError, ValueError, EOFError, OSError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise MdtkError(f"{path}: not readable as a PyTorch file ({_first_line(error)}); is it complete?") from error
+    except zipfile.BadZipFile as error:
+        raise MdtkError(f"{path}: a damaged PyTorch file ({_first_line(error)}); fetch it again") from error
+    if not isinstance(content, Mapping):
+        raise MdtkError(f"{path}: holds a {type(content).__name__}, not a dictionary of parameters")
+    return dict(content)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].split(". ")[0][:200] if lines else type(error).__name__
+
+
+def read_weights(path: str | Path) -> dict:
+    """A native checkpoint as a dict on the CPU, read as by `read_torch`; another program's or a newer one is refused."""
+    content = read_torch(Path(path))
+    if content.get("format") != FORMAT:
         raise MdtkError(f"{path} is no mdtk checkpoint; convert it first with tools/convert_checkpoint.py")
     if content["version"] > VERSION:
         raise MdtkError(f"{path} was written by a newer mdtk (format {content['version']}); update mdtk")

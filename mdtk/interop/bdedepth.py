@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from mdtk.engine.weights import read_torch
 from mdtk.errors import MdtkError
 from mdtk.interop.system import PARTS, SIZES, Published, assemble, read_options
-from mdtk.interop.torch_files import read_torch, tensors_and_settings
-from mdtk.interop.transfer import ConvertedCheckpoint
+from mdtk.interop.transfer import ConvertedCheckpoint, tensors_and_settings
 
 TRAINING_STATE = ("epoch", "step_in_total", "batch_idx", "optimizer", "lr_scheduler")
 

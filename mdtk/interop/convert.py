@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mdtk.config import check, override
+from mdtk.engine.weights import read_torch
 from mdtk.errors import MdtkError
 from mdtk.interop.bdedepth import convert_bdedepth
 from mdtk.interop.gluoncv import convert_gluoncv
 from mdtk.interop.imagenet import convert_imagenet
 from mdtk.interop.monodepth2 import convert_monodepth2
 from mdtk.interop.paddle import convert_paddle
-from mdtk.interop.torch_files import read_torch
 from mdtk.interop.transfer import ConvertedCheckpoint
 
 CONVERTERS: dict[str, Callable[[Path], ConvertedCheckpoint]] = {

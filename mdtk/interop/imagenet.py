@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from mdtk.config import default_config
+from mdtk.engine.weights import read_torch
 from mdtk.errors import MdtkError
 from mdtk.interop import infer
 from mdtk.interop.paddle import read_pdparams, torch_names
-from mdtk.interop.torch_files import read_torch, tensors_and_settings
-from mdtk.interop.transfer import COUNTER, Array, ConvertedCheckpoint, Transfer
+from mdtk.interop.transfer import COUNTER, Array, ConvertedCheckpoint, Transfer, tensors_and_settings
 from mdtk.models.encoders import build_encoder
 
 HEAD = ("fc.", "classifier.", "incre_modules.", "downsamp_modules.", "final_layer.")

@@ -107,3 +107,16 @@ class Transfer:
 def _listing(names: list[str]) -> str:
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
     return ", ".join(names[:LISTED]) + more
+
+
+def tensors_and_settings(content: Mapping[str, Any], origin: str, allowed: tuple[str, ...]) -> tuple[dict, dict]:
+    """Splits a state dict into tensors and the plain values named in `allowed`; another value is an error."""
+    tensors = {name: value for name, value in content.items() if isinstance(value, Tensor)}
+    settings = {name: value for name, value in content.items() if name in allowed and name not in tensors}
+    strange = [name for name in content if name not in tensors and name not in settings]
+    if strange:
+        raise MdtkError(f"{origin}: unexpected values that are not tensors: {', '.join(map(str, strange[:30]))}")
+    for name, value in settings.items():
+        if not isinstance(value, (int, float, bool)):
+            raise MdtkError(f"{origin}: {name} is a {type(value).__name__}, not a number")
+    return tensors, settings

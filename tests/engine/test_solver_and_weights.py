@@ -98,6 +98,13 @@ def test_weights_of_another_program_are_refused(tmp_path):
         read_weights(tmp_path / "x.pth")
 
 
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"\x80\x02}q", b"hello"])
+def test_damaged_weights_are_one_sentence(tmp_path, content):
+    (tmp_path / "x.pth").write_bytes(content)
+    with pytest.raises(MdtkError, match=r"x\.pth: [^\n]+$"):
+        read_weights(tmp_path / "x.pth")
+
+
 def test_load_model_rebuilds_from_its_own_configuration(tmp_path):
     from mdtk.config import dump
 
