@@ -51,14 +51,10 @@ def measure_step(cfg, batch_size: int, steps: int, device: torch.device) -> dict
     def networks(_: int) -> None:
         # The networks that a step runs: depth of each view, and the motion of each pair.
         views = 1 + cfg.VIEWS.LOCAL_CROP + cfg.VIEWS.SPLIT_PERMUTE
-        total = sum(
-            d.mean()
-            for _ in range(views)
-            for d in system._decode(system.depth.decode, system._features(images[:, 0])).values()
-        )
+        total = sum(d.mean() for _ in range(views) for d in system.disparities(system.features(images[:, 0])).values())
         if system.pose is not None:
             shared = (
-                [system._features(image)[-1] for image in images.unbind(1)] if system.pose.kind == "shared" else None
+                [system.features(image)[-1] for image in images.unbind(1)] if system.pose.kind == "shared" else None
             )
             total = total + sum(motion.mean() for motion in system.pose(images, system.offsets, shared))
         total.backward()

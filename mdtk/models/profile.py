@@ -199,7 +199,10 @@ def profile_system(
     options = {"warmup": warmup, "repeats": repeats}
     speeds = []
     with torch.inference_mode():
-        predict = _disparity(system, images)
+
+        def predict() -> object:
+            return system.disparities(system.features(images))
+
         speeds.append(measure("disparity", predict, device, system.precision, shape, **options))
         if system.pose is not None and system.pose.inputs == "pairs":
             speeds.append(
@@ -213,11 +216,3 @@ def profile_system(
                 )
             )
     return speeds
-
-
-def _disparity(system: DepthSystem, images: Tensor) -> Callable[[], object]:
-    def predict() -> object:
-        with system._autocast(images):
-            return system.depth(images.contiguous(memory_format=system.memory_format))
-
-    return predict

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,8 +56,8 @@ class DepthSystem(nn.Module):
         self, views: Sequence[View], frames_bn3hw: Tensor, stereo_T_b44: Tensor, depth_range_b2: Tensor
     ) -> Prediction:
         """`views`: the first is the whole image; `frames_bn3hw`: target and sources as the pose network sees them."""
-        features = [self._features(view.input_b3hw) for view in views]
-        disparities = [self._decode(self.depth.decode, feature) for feature in features]
+        features = [self.features(view.input_b3hw) for view in views]
+        disparities = [self.disparities(feature) for feature in features]
         low, high = depth_range_b2[:, :1, None, None], depth_range_b2[:, 1:, None, None]
         mean_disparity = scaled_disparity(disparities[0][0], low, high).mean((1, 2, 3))
         pose_features: list[Tensor] = []
@@ -74,19 +74,22 @@ class DepthSystem(nn.Module):
     def _autocast(self, image: Tensor) -> torch.autocast:
         return torch.autocast(image.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
-    def _features(self, image_b3hw: Tensor) -> list[Tensor]:
+    def features(self, image_b3hw: Tensor) -> list[Tensor]:
+        """The depth encoder's features of images in 0..1, fine to coarse, in the precision that it runs in."""
         with self._autocast(image_b3hw):
             return self.depth.features(image_b3hw.contiguous(memory_format=self.memory_format))
 
-    def _decode(self, decoder, features: list[Tensor]) -> Disparities:
+    def disparities(self, features: list[Tensor]) -> Disparities:
+        """{scale: sigmoid disparity (B, 1, H / 2^scale, W / 2^scale) float32} of `features`."""
+        return self._decode(self.depth.decode, features)
+
+    def _decode(self, decoder: Callable[[list[Tensor]], Disparities], features: list[Tensor]) -> Disparities:
         with self._autocast(features[0]):
             outputs = decoder(features)
         return {scale: output.float() for scale, output in outputs.items()}
 
     def _source_depths(self, frames_bn3hw: Tensor, depth_range_b2: Tensor) -> list[Tensor]:
-        sigmoids = [
-            self._decode(self.depth.decode, self._features(image))[0] for image in frames_bn3hw[:, 1:].unbind(1)
-        ]
+        sigmoids = [self.disparities(self.features(image))[0] for image in frames_bn3hw[:, 1:].unbind(1)]
         return [sigmoid_to_depth(sigmoid, depth_range_b2) for sigmoid in sigmoids]
 
     def _motions(
@@ -97,15 +100,11 @@ class DepthSystem(nn.Module):
         mean_disparity_b: Tensor,
         pose_features: list[Tensor],
     ) -> Tensor:
+        """source_T_target (B, S, 4, 4); `features` are the target's, `pose_features` takes the pose encoder's."""
         motions = []
         if self.pose is not None:
-            count = 1 + len(self.offsets)
-            with self._autocast(frames_bn3hw):
-                shared = (
-                    self._shared_features(frames_bn3hw[:, 1:count], features) if self.pose.kind == "shared" else None
-                )
-                axisangle, translation = self.pose(frames_bn3hw[:, :count], self.offsets, shared, pose_features)
-            axisangle, translation = axisangle.float(), translation.float()
+            frames = frames_bn3hw[:, : 1 + len(self.offsets)]
+            axisangle, translation = self._pose(frames, self.offsets, [features[-1]], pose_features)
             if self.pose.kind == "posecnn":  # its translation is in units of the scene's depth
                 translation = translation * mean_disparity_b[:, None, None]
             inverted = self.pose.inverted(self.offsets)
@@ -114,8 +113,16 @@ class DepthSystem(nn.Module):
             motions.append(stereo_T_b44)
         return torch.stack(motions, 1)
 
-    def _shared_features(self, sources_bs3hw: Tensor, features: list[Tensor]) -> list[Tensor]:
-        return [features[-1], *[self._features(image)[-1] for image in sources_bs3hw.unbind(1)]]
+    def _pose(
+        self, frames_bn3hw: Tensor, offsets: Sequence[int], known: list[Tensor], pose_features: list[Tensor] | None
+    ) -> tuple[Tensor, Tensor]:
+        """Axis-angle and translation (B, S, 3) float32. `known`: the coarsest depth features of the first frames."""
+        shared = None
+        if self.pose.kind == "shared":
+            shared = [*known, *[self.features(image)[-1] for image in frames_bn3hw[:, len(known) :].unbind(1)]]
+        with self._autocast(frames_bn3hw):
+            axisangle, translation = self.pose(frames_bn3hw, offsets, shared, pose_features)
+        return axisangle.float(), translation.float()
 
     def relative_pose(self, first_b3hw: Tensor, second_b3hw: Tensor) -> Tensor:
         """(B, 4, 4) that maps the first camera's coordinates to the second's, `second` the next frame (images 0..1)."""
@@ -123,11 +130,8 @@ class DepthSystem(nn.Module):
             raise MdtkError("this checkpoint has no pose network (MODEL.POSE none); odometry needs one")
         if self.pose.inputs != "pairs":
             raise MdtkError("a pose network with MODEL.POSE_INPUT all has no motion of a pair; train with pairs")
-        frames = torch.stack([first_b3hw, second_b3hw], 1)
-        shared = [self._features(image)[-1] for image in frames.unbind(1)] if self.pose.kind == "shared" else None
-        with self._autocast(frames):
-            axisangle, translation = self.pose(frames, (1,), shared)
-        return pose_matrix(axisangle[:, 0].float(), translation[:, 0].float())
+        axisangle, translation = self._pose(torch.stack([first_b3hw, second_b3hw], 1), (1,), [], None)
+        return pose_matrix(axisangle[:, 0], translation[:, 0])
 
 
 def build_model(cfg: CfgNode) -> DepthSystem:
@@ -194,8 +198,7 @@ class LoadedModel:
 
 def full_disparity(system: DepthSystem, images_b3hw: Tensor, cfg: CfgNode) -> Tensor:
     """Scaled disparity (1 / depth in the unit of MODEL.MIN_DEPTH) at the finest scale."""
-    features = system._features(images_b3hw)
-    sigmoid = system._decode(system.depth.decode, features)[0]
+    sigmoid = system.disparities(system.features(images_b3hw))[0]
     return scaled_disparity(sigmoid, cfg.MODEL.MIN_DEPTH, cfg.MODEL.MAX_DEPTH)
 
 
