@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,9 +42,9 @@ class TrainState:
 
 
 def versions() -> dict[str, str]:
-    """What a result depends on beside the configuration."""
+    """The software that a result depends on, beside the configuration."""
     modules = {"mdtk": mdtk, "torch": torch, "torchvision": torchvision, "timm": timm, "numpy": np}
-    return {name: str(module.__version__) for name, module in modules.items()}
+    return {"python": platform.python_version(), **{name: str(it.__version__) for name, it in modules.items()}}
 
 
 def save_checkpoint(path: Path, cfg: CfgNode, state: TrainState) -> None:

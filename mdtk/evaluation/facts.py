@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import platform
 from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
-import mdtk
 from mdtk.data.family import Family
 from mdtk.data.splits import load_split, text_sha256
+from mdtk.engine.checkpoint import versions
 from mdtk.errors import MdtkError
 from mdtk.evaluation.protocols import Protocol
 
@@ -44,13 +42,3 @@ def image_format(family: Family, indices: Sequence[int], probes: int = 8) -> str
     places = sorted({int(place) for place in np.linspace(0, len(indices) - 1, probes)})
     suffixes = Counter(family.files(indices[place], [0])[0].suffix.lstrip(".") for place in places)
     return ", ".join(suffix or "none" for suffix, _ in suffixes.most_common())
-
-
-def versions() -> dict[str, str]:
-    """Of what computes the numbers."""
-    return {
-        "mdtk": mdtk.__version__,
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-    }

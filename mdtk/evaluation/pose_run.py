@@ -18,10 +18,10 @@ from mdtk.config import load_config
 from mdtk.data.kitti import KittiOdom
 from mdtk.data.registry import build_eval_family
 from mdtk.engine import distributed
+from mdtk.engine.checkpoint import versions
 from mdtk.errors import MdtkError
 from mdtk.evaluation import odometry
 from mdtk.evaluation.command import merged_config
-from mdtk.evaluation.facts import versions
 from mdtk.evaluation.predict import FrameReader, read_in_order
 from mdtk.evaluation.results import align_columns
 from mdtk.evaluation.sharding import shard_batches, together
