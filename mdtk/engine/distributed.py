@@ -16,14 +16,17 @@ from mdtk.errors import MdtkError
 
 
 def rank() -> int:
+    """This process's number; 0 when it is alone."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def world_size() -> int:
+    """The number of processes; 1 without torchrun."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def is_main() -> bool:
+    """Whether this process writes files and speaks."""
     return rank() == 0
 
 
@@ -57,6 +60,7 @@ def process_group(device_name: str) -> Iterator[torch.device]:
 
 
 def barrier() -> None:
+    """Waits until every process is here."""
     if dist.is_initialized():
         dist.barrier()
 
@@ -68,15 +72,6 @@ def gather_objects(items: list) -> list:
     parts: list[Any] = [None] * world_size()
     dist.all_gather_object(parts, items)
     return [item for part in parts for item in part]
-
-
-def broadcast_object(item: Any) -> Any:
-    """Rank 0's item on every process."""
-    if not dist.is_initialized():
-        return item
-    box = [item]
-    dist.broadcast_object_list(box, src=0)
-    return box[0]
 
 
 def all_sum(tensor: Tensor) -> Tensor:

@@ -97,8 +97,8 @@ def describe(record: dict, epochs: int, improved: bool) -> str:
     return ", ".join(parts) + time.strftime("  [%H:%M:%S]")
 
 
-def render(pictures: dict[str, torch.Tensor], count: int) -> dict:
-    """Target, disparity, warped sources and automask of the first samples, one row a sample."""
+def render(pictures: dict[str, torch.Tensor], count: int) -> dict[str, np.ndarray]:
+    """Target, disparity, warped sources, automask: a row for each of the first `count` samples; RGB uint8 by title."""
     columns = [_rgb(pictures["target"]), [viz.colour_disparity(d[0].cpu().numpy()) for d in pictures["disparity"]]]
     columns += [_rgb(source) for source in pictures["warped"].unbind(1)]
     if "automask" in pictures:
@@ -107,5 +107,5 @@ def render(pictures: dict[str, torch.Tensor], count: int) -> dict:
     return {"target, disparity, warped sources, automask": np.concatenate(rows, 0)}
 
 
-def _rgb(images_b3hw: torch.Tensor) -> list:
+def _rgb(images_b3hw: torch.Tensor) -> list[np.ndarray]:
     return list((images_b3hw.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy())

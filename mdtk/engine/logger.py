@@ -61,7 +61,7 @@ class Logger:
                 self.writer.add_image(name, image, step, dataformats="HWC")
 
     def start_epoch(self, label: str, total: int, done: int, batch_size: int) -> None:
-        """A progress bar in samples (rate: samples/s, with ETA)."""
+        """A progress bar in samples (rate: samples/s, with ETA) over `total` steps, `done` of them done before."""
         if self.active:
             # A terminal is redrawn as it goes; a log file gets a line now and then.
             pause = 0.2 if sys.stderr.isatty() else 15.0
@@ -71,17 +71,20 @@ class Logger:
             )  # fmt: skip
 
     def advance(self, samples: int, loss: float | None = None) -> None:
+        """Moves the bar on, and shows the loss where one was read."""
         if self.bar is not None:
             if loss is not None:
                 self.bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
             self.bar.update(samples)
 
     def end_epoch(self) -> None:
+        """Takes the bar away."""
         if self.bar is not None:
             self.bar.close()
             self.bar = None
 
     def close(self) -> None:
+        """Takes the bar away and writes what TensorBoard has not yet."""
         self.end_epoch()
         if self.writer is not None:
             self.writer.close()

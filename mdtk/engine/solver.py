@@ -41,6 +41,7 @@ def learning_rate(cfg: CfgNode, step: int, steps_per_epoch: int, total_steps: in
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """One rate for every parameter."""
     for group in optimizer.param_groups:
         group["lr"] = rate
 

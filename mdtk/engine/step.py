@@ -31,6 +31,7 @@ class Meter:
         self.steps: list[tuple[int, Sequence[str], dict[str, Tensor]]] = []
 
     def add(self, step: int, scalars: dict[str, Tensor], names: Sequence[str]) -> None:
+        """Keeps a step's scalars; `names` are its samples'. Nothing is read."""
         self.steps.append((step, names, {name: value.detach() for name, value in scalars.items()}))
 
     def read(self) -> dict[str, float]:
@@ -38,16 +39,11 @@ class Meter:
         names = list(self.steps[0][2])
         table = torch.stack([torch.stack([scalars[name].float() for name in names]) for _, _, scalars in self.steps])
         finite = torch.isfinite(table).all(1)
-        table = (
-            distributed.all_sum(torch.cat([table.mean(0), (~finite).any()[None].float()])) / distributed.world_size()
-        )
-        *values, bad = table.tolist()
+        sums = distributed.all_sum(torch.cat([table.mean(0), (~finite).any()[None].float()]))
+        *values, bad = (sums / distributed.world_size()).tolist()
         if bad:
-            own = [
-                (step, samples)
-                for (step, samples, _), good in zip(self.steps, finite.tolist(), strict=True)
-                if not good
-            ]
+            seen = zip(self.steps, finite.tolist(), strict=True)
+            own = [(step, samples) for (step, samples, _), good in seen if not good]
             where = f"step {own[0][0]}, samples {', '.join(own[0][1])}" if own else "another process"
             raise MdtkError(
                 f"the loss is not finite ({where}); lower SOLVER.LR or set SOLVER.CLIP_GRAD; "

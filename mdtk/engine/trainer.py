@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,6 +48,7 @@ class Run:
 
     @property
     def epochs(self) -> int:
+        """Epochs of the whole training, the last one maybe cut short by SOLVER.MAX_STEPS."""
         return -(-self.total_steps // self.sampler.steps_per_epoch)
 
 
@@ -207,10 +209,10 @@ def _step_seed(seed: int, step: int) -> int:
     return (seed * 1_000_003 + step) * 4099 + distributed.rank()
 
 
-def _no_sync(wrapped: nn.Module, wait: bool):
+def _no_sync(wrapped: nn.Module, wait: bool) -> AbstractContextManager:
     if wait and isinstance(wrapped, nn.parallel.DistributedDataParallel):
         return wrapped.no_sync()
-    return torch.enable_grad()
+    return nullcontext()
 
 
 def _add(total: Losses, more: Losses) -> Losses:

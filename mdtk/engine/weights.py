@@ -60,7 +60,7 @@ def _first_line(error: Exception) -> str:
 
 
 def read_weights(path: str | Path) -> dict:
-    """A native checkpoint as a dict on the CPU, read as by `read_torch`; another program's or a newer one is refused."""
+    """A native checkpoint as a dict on the CPU (`read_torch`); another program's, or a newer one's, is an error."""
     content = read_torch(Path(path))
     if content.get("format") != FORMAT:
         raise MdtkError(f"{path} is no mdtk checkpoint; convert it first with tools/convert_checkpoint.py")
