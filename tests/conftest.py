@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 
+from mdtk.data.sample_world import FAMILIES, make_sample
 from tests.helpers.tiny import write_clip
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -18,6 +19,14 @@ torch.set_num_threads(1)
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory) -> Path:
     return write_clip(tmp_path_factory.mktemp("data") / "clip")
+
+
+@pytest.fixture(scope="session")
+def tiny_world(tmp_path_factory) -> Path:
+    """The sample world at its tiny scale: every family's layout, a few frames each."""
+    root = tmp_path_factory.mktemp("world") / "sample"
+    make_sample(root, "tiny", 0, FAMILIES, jobs=2)
+    return root
 
 
 @pytest.fixture(scope="session")
