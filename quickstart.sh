@@ -17,7 +17,8 @@ echo "2/4 training"
 torchrun --nproc_per_node=2 tools/train.py OUT_DIR "$out"
 
 echo "3/4 evaluation on unseen drives and the other benchmarks"
-torchrun --nproc_per_node=2 tools/evaluate.py --checkpoint "$out/last.pth" --output "$out/evaluation" --report
+torchrun --nproc_per_node=2 tools/evaluate.py --checkpoint "$out/last.pth" --output "$out/evaluation" --report \
+    --datasets kitti_eigen kitti_eigen_benchmark nyuv2 make3d cityscapes
 
 echo "4/4 pictures of an unseen drive"
 drive="$sample/kitti_raw/$(head -n 1 "$sample/kitti_raw/splits/eigen/test_files.txt" | cut -d ' ' -f 1)/image_02/data"

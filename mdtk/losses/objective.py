@@ -119,9 +119,12 @@ def view_loss(
         result.scalars[f"{view.name}/{scale}"] = loss
         total = total + loss / len(disparities)
         if pictures and scale == 0:
-            result.pictures |= {"target": view.target_b3hw, "disparity": disparity.detach(), "warped": warped.detach()}
+            result.pictures |= {"target": view.target_b3hw, "disparity": disparity.detach()}
+            result.pictures["warped"] = torch.stack(warped, 1).detach()
             if chosen is not None:
                 result.pictures["automask"] = chosen
+    if prediction.source_depths is not None:  # known at scale 0, and counted once however many scales there are
+        total = total + options.geometry_consistency * result.scalars[f"{view.name}/geometry"]
     return total
 
 
@@ -154,8 +157,10 @@ class Comparison:
     def _errors(self, images: Sequence[Tensor], target: terms.Target) -> Tensor:
         return torch.cat([terms.photometric_error(image, target, self.options.ssim) for image in images], 1)
 
-    def error(self, scale: int, disparity: Tensor, scalars: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor | None]:
-        """The error a pixel (B, h, w) of one scale, the warped sources (B, S, 3, h, w), and where one of them won.
+    def error(
+        self, scale: int, disparity: Tensor, scalars: dict[str, Tensor]
+    ) -> tuple[Tensor, list[Tensor], Tensor | None]:
+        """The error a pixel (B, h, w) of one scale, the warped sources (each B, 3, h, w), and where one of them won.
 
         The last is (B, h, w) of 0 and 1, None without automask. What is worth a look is added to `scalars`.
         """
@@ -179,9 +184,7 @@ class Comparison:
             scalars[f"{self.view.name}/warped"] = errors.detach().amin(1).mean()
             if identity is not None:
                 scalars[f"{self.view.name}/identity"] = identity.amin(1).mean()
-        if differences is not None:
-            best = best + options.geometry_consistency * differences.mean(1)
-        return best, torch.stack(warped, 1), chosen
+        return best, warped, chosen
 
     def _least(self, errors: Tensor, identity: Tensor | None) -> tuple[Tensor, Tensor | None]:
         least = errors.amin(1) if errors.shape[1] > 1 else errors[:, 0]

@@ -125,7 +125,10 @@ class DepthSystem(nn.Module):
         return axisangle.float(), translation.float()
 
     def relative_pose(self, first_b3hw: Tensor, second_b3hw: Tensor) -> Tensor:
-        """(B, 4, 4) that maps the first camera's coordinates to the second's, `second` the next frame (images 0..1)."""
+        """(B, 4, 4) that maps the first camera's coordinates to the second's, `second` the next frame (images 0..1).
+
+        PoseCNN's translation is in units of the scene's mean depth, as its network gives it.
+        """
         if self.pose is None:
             raise MdtkError("this checkpoint has no pose network (MODEL.POSE none); odometry needs one")
         if self.pose.inputs != "pairs":
