@@ -17,14 +17,10 @@ from mdtk.data.sample_world import cityscapes, make3d, make_sample, nyuv2
 from mdtk.data.sample_world.camera import Camera, distorted, undistorted
 from mdtk.data.sample_world.render import render_depth, render_frame, render_image
 
-FAMILIES = ["nyuv2", "make3d", "cityscapes"]
-
 
 @pytest.fixture(scope="module")
-def sample(tmp_path_factory):
-    root = tmp_path_factory.mktemp("sample")
-    make_sample(root, "tiny", 0, FAMILIES, jobs=2)
-    return root
+def sample(tiny_world):
+    return tiny_world
 
 
 def lines(path):
