@@ -14,6 +14,7 @@ import argparse
 import json
 import math
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -33,7 +34,7 @@ SWITCHES = {
     "stereo": "DATA.SOURCES [] DATA.STEREO true MODEL.POSE none",
     "mono + stereo": "DATA.STEREO true",
     "stereo, baseline in metres": "DATA.SOURCES [] DATA.STEREO true MODEL.POSE none DATA.BASELINE 0.0",
-    "four sources": "DATA.SOURCES [-2,-1,1,2]",
+    "four sources": "DATA.SOURCES [-2,-1,1,2] DATA.TRAIN_SPLIT benchmark/train DATA.VAL_SPLIT benchmark/val",
     "calibrated intrinsics": "DATA.INTRINSICS calibrated",
     "two data sets": "DATA.SETS '[{},{NAME: kitti_odom, TRAIN_SPLIT: odom/train, VAL_SPLIT: odom/val, WEIGHT: 0.5}]'",
     "Monodepth v1 multi-scale": "LOSS.MULTISCALE native",
@@ -96,8 +97,8 @@ def run_switch(name: str, steps: int, folder: Path) -> Row:
     done = subprocess.run(command, env=env, capture_output=True, text=True)
     seconds = time.perf_counter() - start
     if done.returncode:
-        errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
-        return Row(name, False, math.nan, math.nan, seconds, errors[0] if errors else done.stderr.strip()[-200:])
+        error = re.search("error: .*", done.stderr)
+        return Row(name, False, math.nan, math.nan, seconds, error[0] if error else done.stderr.strip()[-200:])
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     losses = [line["total"] for line in lines if line["kind"] == "train"]
     quarter = max(1, steps // 4)
