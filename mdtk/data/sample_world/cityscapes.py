@@ -19,6 +19,7 @@ from mdtk.files import write_text
 
 WIDTH, HEIGHT = 2048, 1024
 ANNOTATED = 19  # the frame of a snippet that has a disparity and a camera file
+HELD_OUT = 4  # training triplets that become the validation list
 _GAP = 2  # frames between the members of a training triplet
 _MAX_DEPTH = 200.0  # metres; beyond, the disparity is unknown
 _PACE = 0.55  # seventeen frames a second, where KITTI has ten
@@ -95,6 +96,9 @@ def finish(root: Path, scale: str, seed: int) -> None:
             write_text(root / "camera" / city.split / city.name / name, camera_json(city))
             frames = triplets if city.split == "train" else [ANNOTATED]
             lists[city.split] += [f"{city.name} {city.frame_name(snippet, frame)}" for frame in frames]
+    if len(lists["train"]) > HELD_OUT:  # as the published list: validation takes frames of the training cities
+        lists["val"] = lists["train"][-HELD_OUT:]
+        del lists["train"][-HELD_OUT:]
     for split, lines in lists.items():
         write_lines(root / f"splits/cityscapes/{split}_files.txt", lines)
 

@@ -16,7 +16,7 @@ from mdtk.data.sample_world.files import Task
 from mdtk.errors import MdtkError
 from mdtk.files import write_text
 
-VERSION = 4  # of the world: raised when its content changes
+VERSION = 5  # of the world: raised when its content changes
 FAMILIES = {
     "kitti_raw": kitti_raw,
     "kitti_odom": kitti_odom,
