@@ -56,7 +56,7 @@ def measure_step(cfg, batch_size: int, steps: int, device: torch.device) -> dict
             shared = (
                 [system.features(image)[-1] for image in images.unbind(1)] if system.pose.kind == "shared" else None
             )
-            total = total + sum(motion.mean() for motion in system.pose(images, system.offsets, shared))
+            total = total + sum(motion.mean() for motion in system.pose(images, system.offsets, shared)[:2])
         total.backward()
         optimizer.zero_grad(set_to_none=True)
 

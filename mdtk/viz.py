@@ -91,12 +91,6 @@ def error_map(
     return colour_map(np.where(error < 0, np.nan, error), 0.0, limit, "error")
 
 
-def paint_mask(picture: np.ndarray, mask_hw: np.ndarray, colour: tuple[int, int, int] = (200, 30, 60)) -> np.ndarray:
-    """`picture` with the pixels of a bool `mask_hw` (for example those the automask leaves out) tinted by `colour`."""
-    tinted = (0.4 * picture + 0.6 * np.asarray(colour)).round().astype(np.uint8)
-    return np.where(mask_hw[..., None], tinted, picture)
-
-
 def resize_picture(picture: np.ndarray, width: int, height: int | None = None) -> np.ndarray:
     """`picture` at `width` (and `height`; None keeps the aspect), averaged when it shrinks."""
     height = height or max(1, round(picture.shape[0] * width / picture.shape[1]))
@@ -123,17 +117,6 @@ def text_line(text: str, width: int, height: int = 18, centre: bool = False) -> 
     left = (width - font.getlength(text)) / 2 if centre else 3
     ImageDraw.Draw(strip).text((left, height / 2), text, fill=_INK, font=font, anchor="lm")
     return np.asarray(strip)
-
-
-def colour_bar(lo: float, hi: float, name: str, label: str, width: int, height: int = 10) -> np.ndarray:
-    """A legend: the colours of map `name`, with the values of its ends and a `label` below."""
-    bar = np.repeat(colour_table(name)[np.linspace(0, 255, width).round().astype(int)][None], height, axis=0)
-    text = np.array(text_line(label, width, centre=True))
-    for words, anchor, left in ((f"{lo:g}", "lm", 3), (f"{hi:g}", "rm", width - 3)):
-        strip = Image.fromarray(text)
-        ImageDraw.Draw(strip).text((left, 9), words, fill=_INK, font=ImageFont.load_default(size=12), anchor=anchor)
-        text = np.asarray(strip)
-    return np.concatenate([bar, text])
 
 
 def contact_sheet(

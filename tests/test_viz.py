@@ -72,14 +72,6 @@ def test_grown_points_cover_their_neighbours_worst_first():
     np.testing.assert_array_equal(picture[3, 6], viz.UNKNOWN)
 
 
-def test_paint_mask_leaves_the_rest_alone():
-    picture = np.full((2, 2, 3), 100, np.uint8)
-    mask = np.array([[True, False], [False, False]])
-    painted = viz.paint_mask(picture, mask, (255, 0, 0))
-    np.testing.assert_array_equal(painted[0, 0], (193, 40, 40))
-    np.testing.assert_array_equal(painted[~mask], 100)
-
-
 def test_contact_sheet_puts_each_picture_in_its_cell():
     colours = [[(250, 0, 0), (0, 250, 0)], [(0, 0, 250), None]]
     rows = [[None if c is None else np.full((20, 40, 3), c, np.uint8) for c in row] for row in colours]
@@ -101,7 +93,6 @@ def test_captions_fit_any_width():
     assert strip.shape == (18, 60, 3)
     assert strip[:, -3:].min() == 255
     assert viz.caption(np.zeros((10, 60, 3), np.uint8), "x").shape == (28, 60, 3)
-    assert viz.colour_bar(0, 0.3, "error", "relative error", 200).shape == (28, 200, 3)
 
 
 def film_pictures(count: int = 8, size: tuple[int, int] = (48, 64)) -> list[np.ndarray]:

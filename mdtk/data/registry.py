@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from yacs.config import CfgNode
 
@@ -76,5 +77,7 @@ def _family(key: str, who: str) -> type[Family]:
 def _build(family: type[Family], root: str, split_name: str, intrinsics_mode: str) -> Family:
     path = resolve_data(root)
     if not path.is_dir():
-        raise MdtkError(f"data root of {family.key} not found: {path}; {family.hint}")
+        generated = Path(root).parts[:1] == ("sample",)
+        hint = f"python tools/make_sample_data.py --output {path.parent} makes it" if generated else family.hint
+        raise MdtkError(f"data root of {family.key} not found: {path}; {hint}")
     return family(path, load_split(split_name, path).lines, intrinsics_mode)

@@ -54,8 +54,8 @@ def validate(run: Run, state: TrainState) -> dict[str, float]:
     """Means over the validation samples, without augmentation or ties: the training loss, and the photometric errors
     of warped and unwarped sources that it is to be judged by."""
     system = state.evaluated.eval()
-    options = dataclasses.replace(run.options, tie_noise=0.0)
-    names = ["total", "full/warped", *(["full/identity"] if options.automask else [])]
+    options = dataclasses.replace(run.options, tie_noise=0.0, report_identity=True)
+    names = ["total", "full/warped", "full/identity"]
     sums = torch.zeros(len(names) + 1, dtype=torch.float64, device=run.device)
     for batch in run.val_loader:
         batch = batch.to(run.device)
@@ -64,7 +64,7 @@ def validate(run: Run, state: TrainState) -> dict[str, float]:
         sums += torch.cat([values, values.new_ones(1)]) * len(batch)
     *sums, count = distributed.all_sum(sums).tolist()
     labels = ("val_loss", "val_warped", "val_identity")
-    return {label: value / count for label, value in zip(labels, sums, strict=False)}
+    return {label: value / count for label, value in zip(labels, sums, strict=True)}
 
 
 def evaluate(run: Run, state: TrainState) -> dict[str, float]:
@@ -89,8 +89,7 @@ def describe(record: dict, epochs: int, improved: bool) -> str:
     parts = [f"epoch {record['epoch']}/{epochs}", f"step {record['step']}"]
     if "val_loss" in record:
         parts.append(f"val loss {record['val_loss']:.4f}{' (best)' if improved else ''}")
-        unwarped = f" (unwarped {record['val_identity']:.4f})" if "val_identity" in record else ""
-        parts.append(f"photometric {record['val_warped']:.4f}{unwarped}")
+        parts.append(f"photometric {record['val_warped']:.4f} (unwarped {record['val_identity']:.4f})")
     for name, value in record.items():
         if name.endswith(("/abs_rel", "/rmse", "/a1")):
             parts.append(f"{name.replace('/', ' ')} {value:.4f}")

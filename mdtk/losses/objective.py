@@ -32,6 +32,7 @@ class LossOptions:
     consistency: float = 0.07
     geometry_consistency: float = 0.0
     align_corners: bool = True
+    report_identity: bool = False  # the unwarped error among the scalars, where no automask needs it
 
 
 @dataclass
@@ -144,7 +145,8 @@ class Comparison:
             sources = image_pyramid(view.sources_bs3hw.flatten(0, 1), [level])[level]
             sources = sources.unflatten(0, view.sources_bs3hw.shape[:2])
             with torch.no_grad():
-                identity = self._errors(sources.unbind(1), target) if options.automask else None
+                wanted = options.automask or options.report_identity
+                identity = self._errors(sources.unbind(1), target) if wanted else None
             self.levels[level] = target, sources, identity
         return self.levels[level]
 
@@ -179,7 +181,7 @@ class Comparison:
         if options.reprojection == "mean":
             errors = errors.mean(1, keepdim=True)
             identity = None if identity is None else identity.mean(1, keepdim=True)
-        best, chosen = self._least(errors, identity)
+        best, chosen = self._least(errors, identity if options.automask else None)
         if scale == 0:  # what the warp explains, beside what the unwarped sources explain; for the eye, no gradient
             scalars[f"{self.view.name}/warped"] = errors.detach().amin(1).mean()
             if identity is not None:

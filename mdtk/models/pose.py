@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,14 @@ def _split_motion(out_bchw: Tensor) -> tuple[Tensor, Tensor]:
     """(B,6·F,h,w) → axis-angle in radians and translation, both (B,F,3): the mean over the image, scaled."""
     motion = POSE_SCALE * out_bchw.mean(dim=(2, 3)).view(out_bchw.shape[0], -1, 6)
     return motion[..., :3], motion[..., 3:]
+
+
+class Motions(NamedTuple):
+    """What a pose network finds: S motions a sample, before any inversion."""
+
+    axisangle: Tensor  # (B, S, 3), radians
+    translation: Tensor  # (B, S, 3), in the unit of the depth
+    features: list[Tensor]  # the pose encoder's coarsest feature of each of its inputs; none without such an encoder
 
 
 class PoseDecoder(nn.Module):
@@ -114,13 +123,11 @@ class PoseNetwork(nn.Module):
         frames_bn3hw: Tensor,
         source_offsets: Sequence[int],
         depth_features: Sequence[Tensor] | None = None,
-        features_out: list[Tensor] | None = None,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> Motions:
         """Frames in 0..1, the reference first, then the sources in the order of `source_offsets` (in frames, < 0
-        before the reference) → axis-angle and translation, both (B,S,3), before any inversion (`inverted`).
+        before the reference) → a motion a source, before any inversion (`inverted`).
 
         `depth_features`, for `shared`: the depth encoder's coarsest feature of each frame, in the same order.
-        `features_out`, for `separate`: takes the pose encoder's coarsest feature of each of its inputs.
         """
         if frames_bn3hw.shape[1] != 1 + len(source_offsets):
             raise ValueError(f"{frames_bn3hw.shape[1]} frames for {len(source_offsets)} sources and the reference")
@@ -130,28 +137,26 @@ class PoseNetwork(nn.Module):
                     f"this pose network (MODEL.POSE_INPUT all) was made for {self.num_sources} sources, not "
                     f"{len(source_offsets)}; use the DATA.SOURCES that it was trained with"
                 )
-            return self._motion(range(1 + self.num_sources), frames_bn3hw, depth_features, features_out)
+            return self._motion(range(1 + self.num_sources), frames_bn3hw, depth_features)
         # One pair at a time, as published: each pair has its own batch-norm statistics.
         pairs = [(index, 0) if offset < 0 else (0, index) for index, offset in enumerate(source_offsets, start=1)]
-        motions = [self._motion(pair, frames_bn3hw, depth_features, features_out) for pair in pairs]
-        return tuple(torch.stack([motion[part][:, 0] for motion in motions], dim=1) for part in range(2))
+        motions = [self._motion(pair, frames_bn3hw, depth_features) for pair in pairs]
+        return Motions(
+            torch.stack([motion.axisangle[:, 0] for motion in motions], dim=1),
+            torch.stack([motion.translation[:, 0] for motion in motions], dim=1),
+            [feature for motion in motions for feature in motion.features],
+        )
 
     def _motion(
-        self,
-        order: Sequence[int],
-        frames_bn3hw: Tensor,
-        depth_features: Sequence[Tensor] | None,
-        features_out: list[Tensor] | None,
-    ) -> tuple[Tensor, Tensor]:
+        self, order: Sequence[int], frames_bn3hw: Tensor, depth_features: Sequence[Tensor] | None
+    ) -> Motions:
         if self.kind == "shared":
-            return self.decoder([depth_features[index] for index in order])
+            return Motions(*self.decoder([depth_features[index] for index in order]), [])
         stacked = torch.cat([frames_bn3hw[:, index] for index in order], dim=1)
         if self.kind == "posecnn":
-            return self.decoder(stacked)
+            return Motions(*self.decoder(stacked), [])
         feature = self.encoder(stacked)[-1]
-        if features_out is not None:
-            features_out.append(feature)
-        return self.decoder([feature])
+        return Motions(*self.decoder([feature]), [feature])
 
 
 def build_pose_network(

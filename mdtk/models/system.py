@@ -23,7 +23,7 @@ from mdtk.models.decoders import SkipDecoder
 from mdtk.models.depth_net import DepthNet, build_depth_net
 from mdtk.models.encoders import build_encoder
 from mdtk.models.intrinsics import IntrinsicsHead
-from mdtk.models.pose import PoseNetwork, build_pose_network
+from mdtk.models.pose import Motions, PoseNetwork, build_pose_network
 
 
 class DepthSystem(nn.Module):
@@ -60,8 +60,7 @@ class DepthSystem(nn.Module):
         disparities = [self.disparities(feature) for feature in features]
         low, high = depth_range_b2[:, :1, None, None], depth_range_b2[:, 1:, None, None]
         mean_disparity = scaled_disparity(disparities[0][0], low, high).mean((1, 2, 3))
-        pose_features: list[Tensor] = []
-        motions = self._motions(frames_bn3hw, stereo_T_b44, features[0], mean_disparity, pose_features)
+        motions, pose_features = self._motions(frames_bn3hw, stereo_T_b44, features[0], mean_disparity)
         height, width = frames_bn3hw.shape[-2:]
         return Prediction(
             disparities=disparities,
@@ -98,31 +97,28 @@ class DepthSystem(nn.Module):
         stereo_T_b44: Tensor,
         features: list[Tensor],
         mean_disparity_b: Tensor,
-        pose_features: list[Tensor],
-    ) -> Tensor:
-        """source_T_target (B, S, 4, 4); `features` are the target's, `pose_features` takes the pose encoder's."""
-        motions = []
+    ) -> tuple[Tensor, list[Tensor]]:
+        """source_T_target (B, S, 4, 4), and the pose encoder's features; `features` are the target's."""
+        motions, pose_features = [], []
         if self.pose is not None:
             frames = frames_bn3hw[:, : 1 + len(self.offsets)]
-            axisangle, translation = self._pose(frames, self.offsets, [features[-1]], pose_features)
+            axisangle, translation, pose_features = self._pose(frames, self.offsets, [features[-1]])
             if self.pose.kind == "posecnn":  # its translation is in units of the scene's depth
                 translation = translation * mean_disparity_b[:, None, None]
             inverted = self.pose.inverted(self.offsets)
             motions = [pose_matrix(axisangle[:, i], translation[:, i], flag) for i, flag in enumerate(inverted)]
         if self.stereo:
             motions.append(stereo_T_b44)
-        return torch.stack(motions, 1)
+        return torch.stack(motions, 1), pose_features
 
-    def _pose(
-        self, frames_bn3hw: Tensor, offsets: Sequence[int], known: list[Tensor], pose_features: list[Tensor] | None
-    ) -> tuple[Tensor, Tensor]:
-        """Axis-angle and translation (B, S, 3) float32. `known`: the coarsest depth features of the first frames."""
+    def _pose(self, frames_bn3hw: Tensor, offsets: Sequence[int], known: list[Tensor]) -> Motions:
+        """The motions, float32. `known`: the coarsest depth features of the first frames."""
         shared = None
         if self.pose.kind == "shared":
             shared = [*known, *[self.features(image)[-1] for image in frames_bn3hw[:, len(known) :].unbind(1)]]
         with self._autocast(frames_bn3hw):
-            axisangle, translation = self.pose(frames_bn3hw, offsets, shared, pose_features)
-        return axisangle.float(), translation.float()
+            motions = self.pose(frames_bn3hw, offsets, shared)
+        return motions._replace(axisangle=motions.axisangle.float(), translation=motions.translation.float())
 
     def relative_pose(self, first_b3hw: Tensor, second_b3hw: Tensor) -> Tensor:
         """(B, 4, 4) that maps the first camera's coordinates to the second's, `second` the next frame (images 0..1).
@@ -133,8 +129,8 @@ class DepthSystem(nn.Module):
             raise MdtkError("this checkpoint has no pose network (MODEL.POSE none); odometry needs one")
         if self.pose.inputs != "pairs":
             raise MdtkError("a pose network with MODEL.POSE_INPUT all has no motion of a pair; train with pairs")
-        axisangle, translation = self._pose(torch.stack([first_b3hw, second_b3hw], 1), (1,), [], None)
-        return pose_matrix(axisangle[:, 0], translation[:, 0])
+        motions = self._pose(torch.stack([first_b3hw, second_b3hw], 1), (1,), [])
+        return pose_matrix(motions.axisangle[:, 0], motions.translation[:, 0])
 
 
 def build_model(cfg: CfgNode) -> DepthSystem:

@@ -48,6 +48,9 @@ def test_errors(tmp_path, monkeypatch):
         MdtkError, match=r"data root of make3d not found: .*/make3d; set ROOTS\.MAKE3D or MDTK_DATASETS"
     ):
         build_family(cfg.DATA, cfg, "make3d/test")
+    generated = load_config(None, ["DATA.NAME", "make3d", "ROOTS.MAKE3D", "sample/make3d"])
+    with pytest.raises(MdtkError, match=f"make_sample_data.py --output {tmp_path}/sample makes it"):
+        build_family(generated.DATA, generated, "make3d/test")
     with pytest.raises(MdtkError, match="a protocol names the dataset 'kity'; it takes one of kitti_raw, "):
         build_eval_family("kity", cfg, "eigen/test")
     (tmp_path / "make3d").mkdir()

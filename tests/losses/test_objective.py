@@ -70,6 +70,18 @@ def test_true_depth_explains_the_target_best():
     assert min(losses, key=losses.get) == 4.0
 
 
+def test_the_unwarped_error_is_reported_beside_any_loss():
+    """Without the automask it is reported on request and changes nothing; with it, it is the same number."""
+    views = [plain_view(texture(1), torch.roll(texture(1), 4, dims=-1))]
+    prediction = Prediction([{0: torch.full((1, 1, H, W), 0.05)}], moved(x=0.4)[:, None])
+    masked = compute_losses(views, prediction, RANGE, LossOptions(tie_noise=0.0))
+    plain = compute_losses(views, prediction, RANGE, LossOptions(automask=False))
+    told = compute_losses(views, prediction, RANGE, LossOptions(automask=False, report_identity=True))
+    assert "full/identity" not in plain.scalars
+    assert told.scalars["full/identity"] == masked.scalars["full/identity"] > 0.05
+    assert told.total == plain.total != masked.total
+
+
 def test_automask_leaves_out_what_does_not_move():
     image = texture()
     prediction = Prediction([{0: torch.full((1, 1, H, W), 0.05)}], moved(x=0.4)[:, None])

@@ -19,7 +19,7 @@ def frames():
 def test_shapes_and_gradients(kind, inputs, frames):
     network = build_pose_network(kind, inputs, 2, depth_channels=20)
     shared = [torch.randn(2, 20, 2, 2) for _ in range(3)] if kind == "shared" else None
-    axisangle, translation = network(frames, [-1, 1], shared)
+    axisangle, translation, _ = network(frames, [-1, 1], shared)
     assert axisangle.shape == translation.shape == (2, 2, 3)
     (axisangle.sum() + translation.sum()).backward()
     assert [name for name, p in network.named_parameters() if p.requires_grad and p.grad is None] == []
@@ -42,7 +42,7 @@ def test_pairs_are_in_temporal_order(frames):
     network = PoseNetwork("posecnn", "pairs", 3)
     network.decoder = Recorder(1)
     frames = torch.cat([frames, frames[:, :1] / 2], 1)
-    axisangle, translation = network(frames, [-2, 1, -1])
+    axisangle, translation, _ = network(frames, [-2, 1, -1])
     expected = [(1, 0), (0, 2), (3, 0)]  # earlier frame first
     for given, (first, second) in zip(network.decoder.seen, expected, strict=True):
         assert torch.equal(given, torch.cat([frames[:, first], frames[:, second]], 1))

@@ -135,7 +135,7 @@ def check_loss_networks(system, stored: dict[str, np.ndarray]) -> None:
         for view in ("", "_local"):
             disparity = system.depth(torch.from_numpy(stored[f"batch/color{view}_0_0"]))[0]
             np.testing.assert_allclose(disparity.numpy(), stored[f"outputs/disp{view}_0"], rtol=0, atol=TOLERANCE)
-        axisangle, translation = system.pose(frames, [-1, 1])
+        axisangle, translation, _ = system.pose(frames, [-1, 1])
     for index, (offset, inverted) in enumerate(zip((-1, 1), system.pose.inverted([-1, 1]), strict=True)):
         matrix = pose_matrix(axisangle[:, index], translation[:, index], inverted)
         np.testing.assert_allclose(matrix.numpy(), stored[f"outputs/cam_T_cam_0_{offset}"], rtol=0, atol=TOLERANCE)
