@@ -36,6 +36,7 @@ def test_a_missing_package_is_named_with_its_cure(model, tmp_path, monkeypatch):
         return real("json") if name.startswith("onnx") else real(name)
 
     monkeypatch.setattr(importlib, "import_module", import_module)
+    monkeypatch.setattr(torch, "__version__", "2.6.0")
     with pytest.raises(MdtkError, match="onnxscript is not installed: pip install onnx onnxscript onnxruntime"):
         export_onnx.export_onnx(model, tmp_path / "m.onnx", images(1))
     assert not list(tmp_path.iterdir())

@@ -147,9 +147,7 @@ class PoseNetwork(nn.Module):
             [feature for motion in motions for feature in motion.features],
         )
 
-    def _motion(
-        self, order: Sequence[int], frames_bn3hw: Tensor, depth_features: Sequence[Tensor] | None
-    ) -> Motions:
+    def _motion(self, order: Sequence[int], frames_bn3hw: Tensor, depth_features: Sequence[Tensor] | None) -> Motions:
         if self.kind == "shared":
             return Motions(*self.decoder([depth_features[index] for index in order]), [])
         stacked = torch.cat([frames_bn3hw[:, index] for index in order], dim=1)

@@ -53,7 +53,7 @@ def test_posecnn_translation_is_in_units_of_the_scene():
     system = build_model(cfg).eval()
     frames = torch.rand(1, 3, 3, 32, 64)
     features = system.features(frames[:, 0])
-    one, two = (system._motions(frames, torch.eye(4)[None], features, torch.tensor([m]), []) for m in (1.0, 2.0))
+    one, two = (system._motions(frames, torch.eye(4)[None], features, torch.tensor([m]))[0] for m in (1.0, 2.0))
     forward_pose = 1  # the later source is not inverted
     torch.testing.assert_close(two[:, forward_pose, :3, 3], 2 * one[:, forward_pose, :3, 3])
     torch.testing.assert_close(two[:, forward_pose, :3, :3], one[:, forward_pose, :3, :3])
