@@ -5,6 +5,7 @@ A recipe is a YAML file; `_BASE_` names one or several recipes (relative to the 
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,7 +14,8 @@ from typing import Any
 import yaml
 from yacs.config import CfgNode
 
-from mdtk.defaults import _C, CHOICES, RUNTIME_KEYS
+from mdtk.config_check import check_values
+from mdtk.defaults import _C, ELEMENTS, RUNTIME_KEYS
 from mdtk.errors import MdtkError
 
 
@@ -96,6 +98,8 @@ def override(cfg: CfgNode, pairs: Sequence[str]) -> None:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise MdtkError(f"{key}: cannot read the value '{text}'") from error
+        if isinstance(node.get(leaf), str) and not isinstance(value, (str, type(None))):
+            value = text  # OUT_DIR 2011_09_26 is a name, though YAML reads a number
         _set(node, leaf, value, key, "command line")
 
 
@@ -129,7 +133,7 @@ def _coerce(value: Any, default: Any, name: str, origin: str) -> Any:
         except ValueError:
             pass
     elif isinstance(default, list) and isinstance(value, (list, tuple)):
-        return list(value)
+        return [_element(item, name, origin) for item in value]
     elif isinstance(default, str) and value is None:
         return ""
     elif type(value) is type(default):
@@ -137,6 +141,17 @@ def _coerce(value: Any, default: Any, name: str, origin: str) -> Any:
     raise MdtkError(
         f"{origin}: {name} takes {type(default).__name__} (like {default!r}), not {type(value).__name__} {value!r}"
     )
+
+
+def _element(item: Any, name: str, origin: str) -> Any:
+    """An element of the list `name`, in the type that ELEMENTS says."""
+    wanted = ELEMENTS[name]
+    if wanted is float and isinstance(item, (int, float, str)) and not isinstance(item, bool):
+        with contextlib.suppress(ValueError):
+            return float(item)
+    elif type(item) is wanted:
+        return item
+    raise MdtkError(f"{origin}: {name} is a list of {wanted.__name__}, it cannot hold {item!r}")
 
 
 def flatten(cfg: CfgNode, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -185,72 +200,17 @@ def data_sets(cfg: CfgNode) -> list[CfgNode]:
     return nodes
 
 
+def set_of(cfg: CfgNode, family: str = "") -> CfgNode:
+    """The DATA node of the training set that speaks for `family`: the first of that family, else the first of all."""
+    nodes = data_sets(cfg)
+    return next((node for node in nodes if family == node.NAME), nodes[0])
+
+
+def depth_range(node: CfgNode, cfg: CfgNode) -> tuple[float, float]:
+    """The depth of sigmoid 1 and 0 in the set of a DATA node."""
+    return tuple(node.DEPTH_RANGE) if any(node.DEPTH_RANGE) else (cfg.MODEL.MIN_DEPTH, cfg.MODEL.MAX_DEPTH)
+
+
 def check(cfg: CfgNode) -> None:
     """Values that cannot work are refused here, with the key and what it takes."""
-    flat = dict(flatten(cfg))
-    for key, choices in CHOICES.items():
-        if flat[key] not in choices:
-            raise MdtkError(f"{key} is {flat[key]!r}; it takes one of {', '.join(map(str, choices))}")
-    for key in ("DATA.HEIGHT", "DATA.WIDTH"):
-        if flat[key] < 32 or flat[key] % 32:
-            near = max(32, round(flat[key] / 32) * 32)
-            raise MdtkError(f"{key} is {flat[key]}; it must be a multiple of 32, for example {near}")
-    _check_model(cfg)
-    _check_solver(cfg)
-    for node in data_sets(cfg):
-        _check_data(node, cfg)
-
-
-def _check_model(cfg: CfgNode) -> None:
-    model = cfg.MODEL
-    if not model.SCALES or any(s not in (0, 1, 2, 3) for s in model.SCALES) or 0 not in model.SCALES:
-        raise MdtkError(f"MODEL.SCALES is {model.SCALES}; it takes 0 and any of 1, 2, 3")
-    if not 0 < model.MIN_DEPTH < model.MAX_DEPTH:
-        raise MdtkError(
-            f"MODEL.MIN_DEPTH {model.MIN_DEPTH} and MODEL.MAX_DEPTH {model.MAX_DEPTH} must hold 0 < least < greatest"
-        )
-    if not 0 < model.INIT_SIGMOID < 1:
-        raise MdtkError(f"MODEL.INIT_SIGMOID is {model.INIT_SIGMOID}; it lies between 0 and 1")
-    if model.PREDICTIVE_MASK and (cfg.VIEWS.LOCAL_CROP or cfg.VIEWS.SPLIT_PERMUTE):
-        raise MdtkError("MODEL.PREDICTIVE_MASK knows the whole image only; set VIEWS.LOCAL_CROP, SPLIT_PERMUTE false")
-    if model.PREDICTIVE_MASK and cfg.LOSS.AUTOMASK:
-        raise MdtkError("MODEL.PREDICTIVE_MASK replaces the automask; set LOSS.AUTOMASK false with it")
-    if cfg.LOSS.GEOMETRY_CONSISTENCY and cfg.VIEWS.LOCAL_CROP:
-        raise MdtkError(
-            "LOSS.GEOMETRY_CONSISTENCY compares depths of whole images, not of a magnified crop; "
-            "set VIEWS.LOCAL_CROP false"
-        )
-    if model.LEARN_INTRINSICS and model.POSE != "separate":
-        raise MdtkError(f"MODEL.LEARN_INTRINSICS needs MODEL.POSE separate, not {model.POSE}")
-
-
-def _check_solver(cfg: CfgNode) -> None:
-    solver = cfg.SOLVER
-    for key in ("BATCH_SIZE", "EPOCHS", "ACCUMULATE"):
-        if solver[key] < 1:
-            raise MdtkError(f"SOLVER.{key} is {solver[key]}; it must be at least 1")
-    if solver.LR <= 0:
-        raise MdtkError(f"SOLVER.LR is {solver.LR}; it must be positive")
-    if not 0 <= solver.EMA < 1:
-        raise MdtkError(f"SOLVER.EMA is {solver.EMA}; it takes a decay in 0 … 1, for example 0.999")
-
-
-def _check_data(node: CfgNode, cfg: CfgNode) -> None:
-    if (node.HEIGHT, node.WIDTH) != (cfg.DATA.HEIGHT, cfg.DATA.WIDTH):
-        raise MdtkError("DATA.SETS: all sets share DATA.HEIGHT and DATA.WIDTH; set them in DATA only")
-    if (node.SOURCES, node.STEREO) != (cfg.DATA.SOURCES, cfg.DATA.STEREO):
-        raise MdtkError("DATA.SETS: all sets share DATA.SOURCES and DATA.STEREO; set them in DATA only")
-    if not node.SOURCES and not node.STEREO:
-        raise MdtkError("DATA.SOURCES is empty and DATA.STEREO is false; training needs at least one source")
-    if 0 in node.SOURCES or len(set(node.SOURCES)) != len(node.SOURCES):
-        raise MdtkError(f"DATA.SOURCES is {node.SOURCES}; it takes different offsets other than 0")
-    if node.SOURCES and cfg.MODEL.POSE == "none":
-        raise MdtkError("MODEL.POSE none has no motion for DATA.SOURCES; set DATA.SOURCES [] and DATA.STEREO true")
-    if node.NAME == "sequence":
-        sequence = node.SEQUENCE
-        if len(sequence.K) not in (0, 4) or len(sequence.K_SIZE) not in (0, 2):
-            raise MdtkError("DATA.SEQUENCE.K takes fx, fy, cx, cy and DATA.SEQUENCE.K_SIZE width, height, in pixels")
-        if sequence.K and not sequence.K_SIZE:
-            raise MdtkError(
-                "DATA.SEQUENCE.K is set without DATA.SEQUENCE.K_SIZE; add the width and height K belongs to"
-            )
+    check_values(cfg, dict(flatten(cfg)), data_sets(cfg))

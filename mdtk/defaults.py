@@ -161,5 +161,31 @@ CHOICES: dict[str, tuple] = {
     "EVAL.ALIGNMENT": ("auto", "none", "median", "global_median", "scale", "scale_shift"),
 }
 
+# What the lists hold; an empty default does not tell.
+ELEMENTS: dict[str, type] = {
+    "DATA.SOURCES": int,
+    "DATA.DEPTH_RANGE": float,
+    "DATA.SETS": dict,
+    "DATA.SEQUENCE.PATHS": str,
+    "DATA.SEQUENCE.K": float,
+    "DATA.SEQUENCE.K_SIZE": float,
+    "DATA.SEQUENCE.DEPTH": str,
+    "VIEWS.CROP_RATIO": float,
+    "VIEWS.PERMUTE_RATIO": float,
+    "MODEL.SCALES": int,
+    "MODEL.WEIGHTS_PARTS": str,
+    "SOLVER.BETAS": float,
+    "SOLVER.STEP_EPOCHS": int,
+    "EVAL.PROTOCOLS": str,
+}
+
+# Counts and periods: the least that works.
+LEAST: dict[str, int] = {
+    **dict.fromkeys(("SOLVER.BATCH_SIZE", "SOLVER.EPOCHS", "SOLVER.ACCUMULATE"), 1),
+    **dict.fromkeys(("EVAL.BATCH_SIZE", "EVAL.PERIOD", "LOG.PERIOD"), 1),
+    **dict.fromkeys(("DATA.VAL_LIMIT", "DATA.WORKERS", "EVAL.LIMIT", "EVAL.TRIVIAL_FRAMES"), 0),
+    **dict.fromkeys(("SOLVER.MAX_STEPS", "SOLVER.WARMUP_STEPS", "LOG.IMAGES", "CHECKPOINT.PERIOD"), 0),
+}
+
 # Keys that may differ between a checkpoint and the run that resumes it: where and how it runs, not what it computes.
 RUNTIME_KEYS = ("OUT_DIR", "DEVICE", "ROOTS", "DATA.ROOT", "DATA.WORKERS", "EVAL", "LOG", "CHECKPOINT")

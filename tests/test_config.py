@@ -5,8 +5,18 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from mdtk.config import config_from_text, data_sets, default_config, differences, dump, flatten, load_config
-from mdtk.defaults import CHOICES
+from mdtk.config import (
+    config_from_text,
+    data_sets,
+    default_config,
+    depth_range,
+    differences,
+    dump,
+    flatten,
+    load_config,
+    set_of,
+)
+from mdtk.defaults import CHOICES, ELEMENTS, LEAST
 from mdtk.errors import MdtkError
 from mdtk.files import ROOT
 
@@ -59,6 +69,51 @@ def test_bad_yaml(tmp_path):
     (tmp_path / "x.yaml").write_text("SOLVER: [1,\n")
     with pytest.raises(MdtkError, match=r"x\.yaml: not valid YAML"):
         load_config(tmp_path / "x.yaml")
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        (["EVAL.PERIOD", "0"], "EVAL.PERIOD is 0; it must be at least 1"),
+        (["LOG.PERIOD", "0"], "LOG.PERIOD is 0"),
+        (["DATA.VAL_LIMIT", "-1"], "DATA.VAL_LIMIT is -1; it must be at least 0"),
+        (["DATA.SOURCES", "[a]"], "DATA.SOURCES is a list of int, it cannot hold 'a'"),
+        (["DATA.SOURCES", "[-1.5, 1]"], "cannot hold -1.5"),
+        (["SOLVER.STEP_EPOCHS", "[x]"], "SOLVER.STEP_EPOCHS is a list of int"),
+        (["SOLVER.BETAS", "[0.9]"], "SOLVER.BETAS is .*two numbers"),
+        (["SOLVER.LR", ".nan"], "SOLVER.LR is nan; it must be positive"),
+        (["VIEWS.CROP_RATIO", "[2.0]"], "VIEWS.CROP_RATIO is .*two numbers, 1 <= low <= high"),
+        (["VIEWS.CROP_RATIO", "[0.5, 0.9]"], "VIEWS.CROP_RATIO"),
+        (["VIEWS.CROP_RATIO", "[2.0, 1.2]"], "VIEWS.CROP_RATIO"),
+        (["VIEWS.PERMUTE_RATIO", "[0.1, 1.5]"], "VIEWS.PERMUTE_RATIO is .*high <= 1"),
+        (["DATA.DEPTH_RANGE", "[10, 1]"], "DATA.DEPTH_RANGE is .*least and greatest"),
+        (["DATA.DEPTH_RANGE", "[0.1]"], "DATA.DEPTH_RANGE"),
+        (["MODEL.WEIGHTS_PARTS", "[depth]"], "names parts of no file; set MODEL.WEIGHTS"),
+        (["MODEL.LEARN_INTRINSICS", "true", "DATA.SOURCES", "[]", "DATA.STEREO", "true"], "LEARN_INTRINSICS looks at"),
+        (["DATA.STEREO", "true", "DATA.SETS", "[{}, {BASELINE: 0.0}]"], "BASELINE is 0 .* in some sets only"),
+    ],
+)
+def test_values_that_would_fail_later_are_refused_now(pairs, message):
+    with pytest.raises(MdtkError, match=message):
+        load_config(None, pairs)
+
+
+def test_names_that_look_like_numbers():
+    assert load_config(None, ["OUT_DIR", "2011_09_26"]).OUT_DIR == "2011_09_26"
+
+
+def test_every_list_says_what_it_holds():
+    lists = {key for key, value in flatten(default_config()) if isinstance(value, list)}
+    assert lists == ELEMENTS.keys()
+    assert not [key for key in LEAST if key not in dict(flatten(default_config()))]
+
+
+def test_the_set_that_speaks_for_a_family():
+    sets = "[{DEPTH_RANGE: [0.2, 50]}, {NAME: nyuv2, DEPTH_RANGE: [0.1, 10]}, {NAME: cityscapes_prepared}]"
+    cfg = load_config(None, ["DATA.SETS", sets])
+    assert depth_range(set_of(cfg, "nyuv2"), cfg) == (0.1, 10.0)
+    assert depth_range(set_of(cfg, "cityscapes_prepared"), cfg) == (0.1, 100.0)
+    assert depth_range(set_of(cfg, "make3d"), cfg) == depth_range(set_of(cfg), cfg) == (0.2, 50.0)
 
 
 def test_numbers_as_people_write_them():

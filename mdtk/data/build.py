@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 from yacs.config import CfgNode
 
-from mdtk.config import data_sets
+from mdtk.config import data_sets, depth_range
 from mdtk.data.batch import Batch, collate
 from mdtk.data.dataset import NO_DRAWS, DrawOptions, Key, MixedDataset, MonoDataset
 from mdtk.data.kitti import NOMINAL
@@ -41,14 +41,13 @@ def build_mono_dataset(node: CfgNode, cfg: CfgNode, split: str, options: DrawOpt
     family = build_family(node, cfg, split)
     if not len(family):
         raise MdtkError(f"the split {split} of {node.NAME} is empty; give a list with entries")
-    depth_range = node.DEPTH_RANGE if any(node.DEPTH_RANGE) else (cfg.MODEL.MIN_DEPTH, cfg.MODEL.MAX_DEPTH)
     return MonoDataset(
         family,
         node.SOURCES,
         node.STEREO,
         (node.WIDTH, node.HEIGHT),
         baseline=node.BASELINE,
-        depth_range=tuple(depth_range),
+        depth_range=depth_range(node, cfg),
         options=options,
         seed=cfg.SEED,
     )
