@@ -21,6 +21,12 @@ def project(points_b3hw: Tensor, K_b33: Tensor, source_T_target_b44: Tensor) -> 
     return (points[:, :2] / (z + 1e-7)).permute(0, 2, 3, 1), z
 
 
+def in_view(pixels_bhw2: Tensor, height: int, width: int) -> Tensor:
+    """Which pixel positions lie within an image: (B, 1, H, W) bool."""
+    u, v = pixels_bhw2.unbind(-1)
+    return ((u >= 0) & (u <= width - 1) & (v >= 0) & (v <= height - 1))[:, None]
+
+
 def sampling_grid(pixels_bhw2: Tensor, height: int, width: int) -> Tensor:
     """Pixels to the -1 … 1 of `grid_sample`, corners at the centres of the corner pixels."""
     u, v = pixels_bhw2.unbind(-1)  # numbers, not a tensor made on the host: that would wait for the device

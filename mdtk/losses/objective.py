@@ -12,7 +12,7 @@ from torch import Tensor
 from mdtk.data.views import CROP, View
 from mdtk.geometry.camera import backproject, scale_K
 from mdtk.geometry.depth import sigmoid_to_depth
-from mdtk.geometry.warp import magnified_crop_pixels, project, sample_pixels
+from mdtk.geometry.warp import in_view, magnified_crop_pixels, project, sample_pixels
 from mdtk.losses import terms
 
 Disparities = dict[int, Tensor]  # scale → sigmoid (B, 1, H / 2^s, W / 2^s)
@@ -89,7 +89,7 @@ def compute_losses(
             result.scalars[f"consistency/{view.name}"] = term
             result.total = result.total + options.consistency * term
     if prediction.K_b33 is not None:
-        focal = prediction.K_b33[:, [0, 1], [0, 1]].mean(0)
+        focal = prediction.K_b33.diagonal(dim1=1, dim2=2).mean(0)
         result.scalars |= {"intrinsics/fx": focal[0], "intrinsics/fy": focal[1]}
     result.scalars["total"] = result.total
     return result
@@ -174,8 +174,9 @@ class Comparison:
         warped, differences = self._warp(sources, depth, scale_K(self.K, 0.5**level), scale)
         errors = self._errors(warped, target)
         if differences is not None:
-            scalars[f"{self.view.name}/geometry"] = differences.mean()
-            errors = errors * (1 - differences.detach())
+            difference, seen = differences
+            scalars[f"{self.view.name}/geometry"] = (difference * seen).sum() / seen.sum().clamp(min=1)
+            errors = errors * (1 - difference.detach())
         if self.prediction.masks is not None:
             errors = errors * self.mask(scale)
         if options.reprojection == "mean":
@@ -196,11 +197,14 @@ class Comparison:
         unwarped = (identity + noise).amin(1)
         return torch.minimum(least, unwarped), (least.detach() < unwarped).float()
 
-    def _warp(self, sources: Tensor, depth: Tensor, K: Tensor, scale: int) -> tuple[list[Tensor], Tensor | None]:
-        """Each source seen from the target, and (B, S, h, w) differences of depth where those are asked for."""
+    def _warp(
+        self, sources: Tensor, depth: Tensor, K: Tensor, scale: int
+    ) -> tuple[list[Tensor], tuple[Tensor, Tensor] | None]:
+        """Each source seen from the target; where they are asked for, the differences of depth and which pixels the
+        source sees, both (B, S, h, w)."""
         points = backproject(depth, K)
         with_depth = self.prediction.source_depths is not None and scale == 0
-        warped, differences = [], []
+        warped, differences, seen = [], [], []
         for index, source in enumerate(sources.unbind(1)):
             pixels, z = project(points, K, self.prediction.source_T_target_bs44[:, index])
             warped.append(sample_pixels(source, pixels, self.options.align_corners))
@@ -208,7 +212,8 @@ class Comparison:
                 source_depth = self.prediction.source_depths[index]
                 sampled = sample_pixels(source_depth, pixels, self.options.align_corners)
                 differences.append(terms.geometry_difference(z, sampled))
-        return warped, torch.cat(differences, 1) if differences else None
+                seen.append((z > 0) & in_view(pixels, *source.shape[-2:]))
+        return warped, (torch.cat(differences, 1), torch.cat(seen, 1)) if differences else None
 
 
 def _depth(view: View, sigmoid: Tensor, depth_range_b2: Tensor) -> Tensor:

@@ -70,6 +70,7 @@ def scale_invariant_error(difference_bn: Tensor, share: float = 0.5) -> Tensor:
 def geometry_difference(projected_z_b1hw: Tensor, sampled_depth_b1hw: Tensor) -> Tensor:
     """|z - d| / (z + d): how far the target's depth, carried into the source, is from the source's own depth.
 
-    Bian et al. 2019 (SC-SfMLearner), eq. 5; in 0..1.
+    Bian et al. 2019 (SC-SfMLearner), eq. 5; in 0..1, and 1 for what lies behind the source camera.
     """
-    return (projected_z_b1hw - sampled_depth_b1hw).abs() / (projected_z_b1hw + sampled_depth_b1hw).clamp(min=1e-7)
+    z = projected_z_b1hw.clamp(min=0)
+    return (z - sampled_depth_b1hw).abs() / (z + sampled_depth_b1hw).clamp(min=1e-7)

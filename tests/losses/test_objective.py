@@ -114,6 +114,25 @@ def test_geometry_consistency_is_zero_for_one_world_and_counts_otherwise():
     assert totals["other"] == pytest.approx((8 - 4) / (8 + 4), abs=1e-3)
 
 
+@pytest.mark.parametrize("motion", [{"z": -5.2}, {"x": 40.0}])
+def test_geometry_consistency_leaves_out_what_the_source_cannot_see(motion):
+    """All points behind the source camera, or out of its image: nothing to compare, and no negative error."""
+    prediction = Prediction(
+        [{0: sigmoid_of(torch.full((1, 1, H, W), 5.0))}],
+        moved(**motion)[:, None],
+        source_depths=[torch.full((1, 1, H, W), 0.2)],
+    )
+    options = LossOptions(geometry_consistency=0.5, smoothness=0.0, automask=False)
+    result = compute_losses([plain_view(texture(), texture(2))], prediction, RANGE, options)
+    assert result.scalars["full/geometry"] == 0
+    assert 0 <= result.total < 1
+
+
+def test_geometry_difference_stays_between_zero_and_one():
+    z, depth = torch.tensor([-4.0, -0.2, 0.0, 0.1, 3.0]), torch.tensor([0.2, 0.2, 0.2, 0.1, 1.0])
+    torch.testing.assert_close(terms.geometry_difference(z, depth), torch.tensor([1.0, 1.0, 1.0, 0.0, 0.5]))
+
+
 def test_geometry_consistency_has_a_gradient_for_both_depths():
     disparity = sigmoid_of(torch.full((1, 1, H, W), 5.0)).requires_grad_()
     source = torch.full((1, 1, H, W), 8.0, requires_grad=True)
