@@ -13,6 +13,7 @@ from mdtk.errors import MdtkError
 from mdtk.files import resolve_data
 from mdtk.geometry.camera import intrinsics, resize_K
 
+MAX_STRETCH = 0.02  # between K's image and the frames, for the few rows that video codecs add
 SPLITS = ("train", "val", "all")
 
 
@@ -33,7 +34,12 @@ class Camera:
     size: tuple[float, float]
 
     def matrix(self, size: tuple[int, int]) -> np.ndarray:
-        """K (3, 3) float64 of the same view resampled to `size` = (width, height)."""
+        """K (3, 3) float64 of the same view resampled to `size` = (width, height); another shape is an error."""
+        if abs(self.size[1] * size[0] / (self.size[0] * size[1]) - 1) > MAX_STRETCH:
+            raise MdtkError(
+                f"DATA.SEQUENCE.K_SIZE {self.size[0]:g}x{self.size[1]:g} has not the shape of the frames, {size[0]}x"
+                f"{size[1]}; give the width and height of the image that K belongs to, cropped as the frames are"
+            )
         return resize_K(intrinsics(*self.k), self.size, size)
 
 

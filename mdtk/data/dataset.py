@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from mdtk.data.batch import Sample
 from mdtk.data.family import STEREO, Family, Offset
-from mdtk.data.images import magnified_crop, resize_with_K
+from mdtk.data.images import magnified_crop, resize_frames
 
 Key = tuple[int, int]  # (epoch, index): what the sampler asks for
 
@@ -94,11 +94,10 @@ class MonoDataset(Dataset):
         generator = np.random.default_rng((self.seed, epoch, index))
         draws = Draws.draw(self.options, generator, len(self.offsets))
         images = self.family.images(index, self.offsets)
-        K = self.family.intrinsics(index, images[0].size)
-        frames, K = resize_with_K(images, K, self.size)
+        K = self.family.resized_intrinsics(index, images[0].size, self.size)
         return Sample(
             name=self.family.name(index),
-            frames_n3hw=frames,
+            frames_n3hw=resize_frames(images, self.size),
             K_33=K.astype(np.float32),
             stereo_T_44=self._stereo_T(index),
             depth_range_2=self.depth_range,

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from mdtk.errors import MdtkError
+from mdtk.geometry.camera import resize_K
 
 Offset = int | str  # a frame offset, or STEREO
 STEREO = "s"  # the other camera of the rig at the target's time
@@ -48,6 +49,10 @@ class Family(abc.ABC):
     @abc.abstractmethod
     def intrinsics(self, index: int, size: tuple[int, int]) -> np.ndarray:
         """K (3, 3) float64 in pixels of the native image of `size` = (width, height); pixel centres at integers."""
+
+    def resized_intrinsics(self, index: int, native: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
+        """K (3, 3) float64 in pixels of the image resized from `native` to `size`, both (width, height)."""
+        return resize_K(self.intrinsics(index, native), native, size)
 
     @abc.abstractmethod
     def files(self, index: int, offsets: Sequence[Offset]) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Decoded images to network input, always image and intrinsics together, and the grey PNGs that hold numbers."""
+"""Decoded images to network input, and the grey PNGs that hold numbers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from PIL import Image
 
 from mdtk.errors import MdtkError
 from mdtk.files import require_file
-from mdtk.geometry.camera import resize_K
 
 Box = tuple[float, float, float, float]  # left, upper, right, lower in pixels of the image
 
@@ -21,10 +20,9 @@ def resize(image: Image.Image, size: tuple[int, int], box: Box | None = None) ->
     return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
 
 
-def resize_with_K(images: list[Image.Image], K_33: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Frames uint8 (N, 3, H, W) at `size` and their K in pixels of that size. K belongs to the first image's size."""
-    frames = np.stack([resize(image, size) for image in images])
-    return frames, resize_K(K_33, images[0].size, size)
+def resize_frames(images: list[Image.Image], size: tuple[int, int]) -> np.ndarray:
+    """Frames uint8 (N, 3, H, W) at `size` = (width, height)."""
+    return np.stack([resize(image, size) for image in images])
 
 
 def magnified_crop(

@@ -89,6 +89,12 @@ class _KittiFamily(Family):
         entry = self.entry(index)
         return self.cameras(entry.folder).intrinsics(entry.camera, size)
 
+    def resized_intrinsics(self, index: int, native: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
+        """As `Family.resized_intrinsics`; nominal ones are the published fractions of any size, (0.5 W, 0.5 H) too."""
+        if self.intrinsics_mode == "nominal":
+            return self.intrinsics(index, size)
+        return super().resized_intrinsics(index, native, size)
+
     def stereo_pose(self, index: int) -> tuple[int, float]:
         """As `Family.stereo_pose`; the baseline is 0.54 m in the nominal mode, of the calibration otherwise."""
         entry = self.entry(index)

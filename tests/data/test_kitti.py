@@ -66,8 +66,14 @@ def test_ten_digit_frames_are_the_same_frames(raw_root):
 def test_nominal_and_calibrated_intrinsics(raw_root):
     nominal = KittiRaw(raw_root, LINES).intrinsics(0, (100, 50))
     np.testing.assert_allclose(nominal, [[58, 0, 50], [0, 96, 25], [0, 0, 1]])
+    resized = KittiRaw(raw_root, LINES).resized_intrinsics(0, (1242, 375), (640, 192))
+    np.testing.assert_allclose(
+        resized, [[371.2, 0, 320], [0, 368.64, 96], [0, 0, 1]]
+    )  # field facts: fractions of 640x192
     calibrated = KittiRaw(raw_root, LINES, "calibrated")
     np.testing.assert_allclose(calibrated.intrinsics(0, (WIDTH, HEIGHT)), [[30, 0, 19], [0, 30, 11], [0, 0, 1]])
+    half = calibrated.resized_intrinsics(0, (WIDTH, HEIGHT), (WIDTH // 2, HEIGHT // 2))
+    np.testing.assert_allclose(half, [[15, 0, 9.25], [0, 15, 5.25], [0, 0, 1]])
     assert calibrated.intrinsics(1, (WIDTH, HEIGHT))[0, 2] == 18
     with pytest.raises(MdtkError, match="calibrated for 40x24 pixels, the image has 20x12"):
         calibrated.intrinsics(0, (20, 12))

@@ -193,6 +193,15 @@ def test_bad_input_is_one_sentence(tmp_path, changes, message):
     assert "\n" not in str(caught.value)
 
 
+def test_K_of_an_image_of_another_shape_is_refused(tmp_path):
+    node = data_node(PATHS=[str(write_frames(tmp_path / "clip", 6))], K_SIZE=[30, 40])
+    family = SequenceFamily.from_config(node, "train")
+    with pytest.raises(MdtkError, match="K_SIZE 30x40 has not the shape of the frames, 40x30"):
+        family.intrinsics(0, (40, 30))
+    node.SEQUENCE.K_SIZE = [80, 60]
+    np.testing.assert_allclose(SequenceFamily.from_config(node, "train").intrinsics(0, (40, 30))[0, 0], 16.0)
+
+
 def test_other_bad_input(tmp_path):
     folder = write_frames(tmp_path / "clip", 5)
     node = data_node(PATHS=[str(folder)])

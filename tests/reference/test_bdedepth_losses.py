@@ -9,7 +9,7 @@ from PIL import Image
 
 from mdtk.data.augment import augment
 from mdtk.data.batch import Sample, collate
-from mdtk.data.images import magnified_crop, resize_with_K
+from mdtk.data.images import magnified_crop, resize_frames
 from mdtk.data.views import build_views, roll
 from mdtk.geometry.camera import backproject, fraction_intrinsics
 from mdtk.geometry.depth import sigmoid_to_depth
@@ -34,8 +34,7 @@ def batch(data):
         ratio = 1.2 + 0.8 * ratio
         room = int(WIDTH * ratio) - WIDTH, int(HEIGHT * ratio) - HEIGHT
         crops, box = magnified_crop(images, (WIDTH, HEIGHT), ratio, int(room[0] * left), int(room[1] * top))
-        K = fraction_intrinsics(0.58, 1.92, 0.5, 0.5, images[0].size)
-        frames, _ = resize_with_K(images, K, (WIDTH, HEIGHT))
+        frames = resize_frames(images, (WIDTH, HEIGHT))
         swapped = [int(size * (0.1 + 0.8 * cut)) for size, cut in ((WIDTH, cut_x), (HEIGHT, cut_y))]
         samples.append(
             Sample(
