@@ -13,6 +13,7 @@ from mdtk import viz
 from mdtk.engine import distributed
 from mdtk.engine.checkpoint import BEST, LAST, TrainState, save_checkpoint, save_weights
 from mdtk.engine.step import forward
+from mdtk.errors import MdtkError
 from mdtk.evaluation.run import build_run_options, evaluate_protocols
 from mdtk.models.system import full_disparity
 
@@ -29,8 +30,12 @@ def close_epoch(run: Run, state: TrainState) -> None:
     record = {"epoch": epoch, "step": state.step}
     if run.val_loader is not None:
         record |= validate(run, state)
+    failure = None
     if cfg.EVAL.PROTOCOLS and (epoch % cfg.EVAL.PERIOD == 0 or state.step >= run.total_steps):
-        record |= evaluate(run, state)
+        try:
+            record |= evaluate(run, state)
+        except MdtkError as error:  # every process gets here; the epoch's work is saved first
+            failure = error
     improved = "val_loss" in record and (state.best is None or record["val_loss"] < state.best)
     if improved:
         state.best, state.best_step = record["val_loss"], state.step
@@ -47,6 +52,8 @@ def close_epoch(run: Run, state: TrainState) -> None:
         # Last of all: a run that is killed before this line resumes before this epoch's end, and repeats it.
         save_checkpoint(run.out_dir / LAST, cfg, state)
     distributed.barrier()
+    if failure is not None:
+        raise MdtkError(f"{failure} (the epoch is saved; correct this, or set EVAL.PROTOCOLS [])") from failure
 
 
 @torch.no_grad()
@@ -72,9 +79,9 @@ def evaluate(run: Run, state: TrainState) -> dict[str, float]:
     cfg = run.cfg
     system = state.evaluated.eval()
 
-    def disparity(images: torch.Tensor) -> torch.Tensor:
+    def disparity(images: torch.Tensor, family: str) -> torch.Tensor:
         with torch.inference_mode():
-            return full_disparity(system, images, cfg)
+            return full_disparity(system, images, cfg, family)
 
     options = build_run_options(cfg, trivial=False)
     return {

@@ -11,7 +11,7 @@ from typing import Any
 
 from yacs.config import CfgNode
 
-from mdtk.config import check, differences, load_config, merge_mapping, override, read_recipe
+from mdtk.config import check, depth_range, differences, load_config, merge_mapping, override, read_recipe, set_of
 from mdtk.data.registry import DATASETS
 from mdtk.engine import distributed
 from mdtk.errors import MdtkError
@@ -87,6 +87,7 @@ def run(request: Request) -> None:
         options = build_run_options(
             cfg,
             request.stereo,
+            device=device,
             variant=request.variant,
             trivial=not request.no_trivial,
             skip_empty=request.skip_empty,
@@ -186,7 +187,7 @@ def _build_source(request: Request, device) -> tuple[Source, CfgNode, dict[str, 
         "checkpoint": str(model.path),
         "checkpoint_sha256": model.checksum,
         "trained_on": f"{cfg.DATA.NAME}, list {cfg.DATA.TRAIN_SPLIT}",
-        "model_depth_range": [cfg.MODEL.MIN_DEPTH, cfg.MODEL.MAX_DEPTH],
+        "model_depth_range": list(depth_range(set_of(cfg), cfg)),
         "device": str(device),
         "precision": cfg.SOLVER.PRECISION,
     }
@@ -209,6 +210,7 @@ def merged_config(model: LoadedModel, config: str, overrides: Sequence[str]) -> 
     """
     cfg = model.cfg.clone()
     cfg.defrost()
+    cfg.EVAL.LIMIT = 0  # what training saw at its epochs' ends says nothing about this evaluation
     if config:
         merge_mapping(cfg, read_recipe(Path(config)), config)
     override(cfg, overrides)

@@ -22,7 +22,7 @@ from mdtk.engine.checkpoint import versions
 from mdtk.errors import MdtkError
 from mdtk.evaluation import odometry
 from mdtk.evaluation.command import merged_config
-from mdtk.evaluation.predict import FrameReader, read_in_order
+from mdtk.evaluation.predict import FrameReader, read_frames
 from mdtk.evaluation.results import align_columns
 from mdtk.evaluation.sharding import shard_batches, together
 from mdtk.evaluation.trajectory_plot import plot_trajectories
@@ -59,9 +59,8 @@ def predict_motions(
 ) -> list[tuple[int, np.ndarray]]:
     """(index, next_T_this (4, 4)) for the entries of `family` in `batches`."""
     found = []
-    items = read_in_order(FrameReader(family, [0, 1], height, width), batches, workers)
-    for indices, pairs in zip(batches, items, strict=True):
-        frames = torch.stack(pairs).to(device).float() / 255
+    pairs = read_frames(FrameReader(family, [0, 1], height, width), batches, workers, device)
+    for indices, frames in zip(batches, pairs, strict=True):
         motions = model(frames[:, 0], frames[:, 1]).double().cpu().numpy()
         found += list(zip(indices, motions, strict=True))
     return found

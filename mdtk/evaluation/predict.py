@@ -35,12 +35,19 @@ class FamilyReader(Dataset):
 
 
 def read_in_order(
-    read: Callable[[int], object], batches: Sequence[Sequence[int]], workers: int, pin: bool = False
+    read: Callable[[int], object],
+    batches: Sequence[Sequence[int]],
+    workers: int,
+    collate: Callable[[list], list] | None = None,
+    pin: bool = False,
 ) -> Iterator[list]:
-    """`read(index)` for every index, batch by batch in order, in at most `workers` processes (0: in this one)."""
+    """`read(index)` for every index, batch by batch in order, in at most `workers` processes (0: in this one).
+
+    `collate` works on a batch's items in the worker; `pin` puts their tensors into page-locked memory.
+    """
     workers = min(workers, os.cpu_count() or 1, len(batches))
     loader = DataLoader(
-        FamilyReader(read), batch_sampler=batches, num_workers=workers, collate_fn=_same, pin_memory=pin
+        FamilyReader(read), batch_sampler=batches, num_workers=workers, collate_fn=collate or _same, pin_memory=pin
     )
     for items in loader:
         if failed := [item for item in items if isinstance(item, MdtkError)]:
@@ -50,6 +57,20 @@ def read_in_order(
 
 def _same(items: list) -> list:
     return items
+
+
+def _stacked(items: list) -> list:
+    """The frames of a batch as the one tensor (B, N, 3, H, W) of a list; where one failed, all items as they are."""
+    return items if any(isinstance(item, MdtkError) for item in items) else [torch.stack(items)]
+
+
+def read_frames(
+    reader: FrameReader, batches: Sequence[Sequence[int]], workers: int, device: torch.device | str
+) -> Iterator[Tensor]:
+    """The frames of each batch, (B, N, 3, H, W) in 0 … 1 on `device`; they cross to it as uint8."""
+    pin = torch.device(device).type == "cuda"
+    for (frames,) in read_in_order(reader, batches, workers, _stacked, pin):
+        yield frames.to(device, non_blocking=True).float() / 255
 
 
 class FrameReader:
@@ -80,13 +101,10 @@ def predict(
     `post_process` averages with the prediction of the mirrored image. Missing or corrupt images raise `MdtkError`.
     """
     predictions: dict[str, np.ndarray] = {}
-    pin = torch.device(device).type == "cuda"
-    reader = FrameReader(family, [0], height, width)
-    items = read_in_order(reader, batches, workers, pin)
+    frames = read_frames(FrameReader(family, [0], height, width), batches, workers, device)
     bar = tqdm(batches, desc=f"predicting {family.key}", unit="batch", leave=False, disable=not progress)
-    for indices, images in zip(bar, items, strict=True):
-        batch = torch.cat(images).to(device, non_blocking=True).float() / 255
-        disparity = predict_batch(model, batch, post_process)
+    for indices, images in zip(bar, frames, strict=True):
+        disparity = predict_batch(model, images[:, 0], post_process)
         predictions.update({family.name(i): one for i, one in zip(indices, disparity, strict=True)})
     return predictions
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from yacs.config import CfgNode
 
-from mdtk.config import data_sets
+from mdtk.config import data_sets, set_of
 from mdtk.data.family import Family
 from mdtk.data.registry import build_eval_family, build_family
 from mdtk.engine import distributed
@@ -20,12 +20,11 @@ from mdtk.evaluation import benchmark
 from mdtk.evaluation.evaluator import MODEL, Candidate, Evaluation, GroundTruth, Options, evaluate_all
 from mdtk.evaluation.facts import collect_facts
 from mdtk.evaluation.ground_truth import GroundTruthReader, StoredGroundTruth, training_grids
-from mdtk.evaluation.predict import Model
 from mdtk.evaluation.protocols import Protocol, get_protocol
 from mdtk.evaluation.saving import save_predictions
 from mdtk.evaluation.scoring import ScaleMode
 from mdtk.evaluation.sharding import shard_batches, together
-from mdtk.evaluation.sources import ModelSource, Source
+from mdtk.evaluation.sources import FamilyModel, ModelSource, Source
 from mdtk.evaluation.trivial import Trivial, evenly_spaced, from_grids
 
 PUBLISHED_BASELINE = 0.1  # depth units of the stereo baseline in the published trainings, behind EVAL.STEREO_SCALE
@@ -59,16 +58,17 @@ def build_scale(cfg: CfgNode, stereo: bool | None = None) -> ScaleMode:
     factor, origins = cfg.EVAL.SCALE_FACTOR, []
     if factor != 1.0:
         origins.append(f"EVAL.SCALE_FACTOR {factor:g}")
-    if stereo and alignment == "none" and cfg.DATA.BASELINE > 0:
-        ratio = cfg.EVAL.STEREO_SCALE * PUBLISHED_BASELINE / cfg.DATA.BASELINE
-        factor *= ratio
-        origins.append(f"stereo baseline {cfg.DATA.BASELINE:g} units, EVAL.STEREO_SCALE {cfg.EVAL.STEREO_SCALE:g}")
+    baseline = set_of(cfg).BASELINE
+    if stereo and alignment == "none" and baseline > 0:
+        factor *= cfg.EVAL.STEREO_SCALE * PUBLISHED_BASELINE / baseline
+        origins.append(f"stereo baseline {baseline:g} units, EVAL.STEREO_SCALE {cfg.EVAL.STEREO_SCALE:g}")
     return ScaleMode(alignment, factor, "; ".join(origins))
 
 
 def build_run_options(cfg: CfgNode, stereo: bool | None = None, **others: object) -> RunOptions:
     """Options from EVAL and DATA; `others` are fields of `RunOptions` that no key holds."""
-    others.setdefault("device", distributed.pick_device(cfg.DEVICE))
+    if "device" not in others:
+        others["device"] = distributed.pick_device(cfg.DEVICE)
     return RunOptions(
         build_scale(cfg, stereo),
         batch_size=cfg.EVAL.BATCH_SIZE,
@@ -84,18 +84,18 @@ def build_protocol(cfg: CfgNode, name: str, variant: str = "") -> Protocol:
 
 
 def evaluate_protocols(
-    source: Source | Model, cfg: CfgNode, names: Sequence[str], options: RunOptions | None = None
+    source: Source | FamilyModel, cfg: CfgNode, names: Sequence[str], options: RunOptions | None = None
 ) -> list[Evaluation]:
     """Evaluates under each named protocol: of each, the model's `Evaluation`, then the trivial predictors'.
 
-    `source`: a `Source`, or a model (images (B, 3, H, W) in 0 … 1 → scaled disparity) in eval mode on `options.device`.
+    `source`: a `Source`, or a model (a `FamilyModel`) in eval mode on `options.device`.
     Every process of a group calls this, and gets the same list. A dataset that is not there is an `MdtkError`.
     """
     options = options or build_run_options(cfg)
     return [one for name in names for one in evaluate_protocol(source, cfg, name, options)]
 
 
-def evaluate_protocol(source: Source | Model, cfg: CfgNode, name: str, options: RunOptions) -> list[Evaluation]:
+def evaluate_protocol(source: Source | FamilyModel, cfg: CfgNode, name: str, options: RunOptions) -> list[Evaluation]:
     """One protocol of `evaluate_protocols`."""
     source = build_source(source, cfg, options.device)
     protocol = build_protocol(cfg, name, options.variant)
@@ -123,7 +123,9 @@ def evaluate_protocol(source: Source | Model, cfg: CfgNode, name: str, options: 
     return [dataclasses.replace(one, facts=facts) for one in found.values()]
 
 
-def build_source(model: Source | Model, cfg: CfgNode, device: str | torch.device, progress: bool = False) -> Source:
+def build_source(
+    model: Source | FamilyModel, cfg: CfgNode, device: str | torch.device, progress: bool = False
+) -> Source:
     """`model` itself where it is a `Source`, else the bare model at the configuration's input size."""
     if hasattr(model, "predictions"):
         return model

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol as Interface
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from mdtk.data.family import Family
 from mdtk.evaluation.external import load_external
-from mdtk.evaluation.predict import Model, predict
+from mdtk.evaluation.predict import predict
 from mdtk.evaluation.protocols import Protocol
+
+# Images (B, 3, H, W) in 0 … 1 on the device, and the key of their family → scaled disparity (B, 1, H, W)
+FamilyModel = Callable[[Tensor, str], Tensor]
 
 
 class Source(Interface):
@@ -30,7 +34,7 @@ class Source(Interface):
 class ModelSource:
     """A model run on images resized to (height, width)."""
 
-    model: Model
+    model: FamilyModel
     height: int
     width: int
     device: torch.device | str = "cpu"
@@ -43,7 +47,7 @@ class ModelSource:
     ) -> Mapping[str, np.ndarray]:
         """Runs the model on these batches."""
         return predict(
-            self.model,
+            lambda images: self.model(images, family.key),
             family,
             batches,
             self.height,

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
-from mdtk.config import config_from_text
+from mdtk.config import config_from_text, depth_range, set_of
 from mdtk.data.views import View
 from mdtk.engine.weights import load_parts, read_weights
 from mdtk.errors import MdtkError
@@ -190,15 +190,18 @@ class LoadedModel:
         return self.cfg.DATA.WIDTH
 
     @torch.inference_mode()
-    def disparity(self, images_b3hw: Tensor) -> Tensor:
-        """Images (B, 3, height, width) in 0..1 → scaled disparity, 1 / depth, (B, 1, height, width) float32."""
-        return full_disparity(self.system, images_b3hw.to(self.device), self.cfg)
+    def disparity(self, images_b3hw: Tensor, family: str = "") -> Tensor:
+        """Images (B, 3, height, width) in 0..1 → scaled disparity, 1 / depth, (B, 1, height, width) float32.
+
+        `family`: the data set's kind, for a model trained on several with depth ranges of their own.
+        """
+        return full_disparity(self.system, images_b3hw.to(self.device), self.cfg, family)
 
 
-def full_disparity(system: DepthSystem, images_b3hw: Tensor, cfg: CfgNode) -> Tensor:
-    """Scaled disparity (1 / depth in the unit of MODEL.MIN_DEPTH) at the finest scale."""
+def full_disparity(system: DepthSystem, images_b3hw: Tensor, cfg: CfgNode, family: str = "") -> Tensor:
+    """Scaled disparity (1 / depth in the unit of the depth range) at the finest scale."""
     sigmoid = system.disparities(system.features(images_b3hw))[0]
-    return scaled_disparity(sigmoid, cfg.MODEL.MIN_DEPTH, cfg.MODEL.MAX_DEPTH)
+    return scaled_disparity(sigmoid, *depth_range(set_of(cfg, family), cfg))
 
 
 def load_model(path: str | Path, device: torch.device | str = "cpu") -> LoadedModel:

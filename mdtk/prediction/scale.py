@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from yacs.config import CfgNode
 
+from mdtk.config import set_of
 from mdtk.errors import MdtkError
 
 PUBLISHED_BASELINE = 0.1  # depth units that EVAL.STEREO_SCALE belongs to
@@ -57,7 +58,7 @@ def depth_scale(cfg: CfgNode, choice: str = "auto") -> DepthScale:
 
 def _stereo_scale(cfg: CfgNode) -> DepthScale:
     """None for a rig trained in its true metres; else the ratio of its metres to the units they stood for."""
-    units = cfg.DATA.BASELINE
+    units = set_of(cfg).BASELINE
     if units == 0:
         return DepthScale(1.0, True, "stereo baseline: trained in the rig's metres")
     metres = cfg.EVAL.STEREO_SCALE * PUBLISHED_BASELINE

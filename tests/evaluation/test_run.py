@@ -24,7 +24,7 @@ from mdtk.models.system import build_model, load_model
 from tests.helpers.tiny import run_tool
 
 
-def near_is_bright(images):
+def near_is_bright(images, family):
     """A stand-in for a model, not constant."""
     return 0.05 + 0.2 * images.mean(1, keepdim=True)
 
@@ -67,6 +67,19 @@ def test_limit_and_no_trivial(cfg):
     (model,) = evaluate_protocols(near_is_bright, cfg, ["sequence"], options)
     assert len(model.rows) == 2
     assert limited.EVAL.LIMIT == 0
+
+
+def test_trainings_limit_does_not_cut_an_evaluation(cfg, tmp_path):
+    limited = cfg.clone()
+    limited.defrost()
+    limited.EVAL.LIMIT = 1
+    write_weights(tmp_path / "m.pth", {"model": build_model(cfg).state_dict(), "cfg": dump(limited)})
+    for overrides, count in (
+        ([], len(evaluate_protocols(near_is_bright, cfg, ["sequence"])[0].rows)),
+        (["EVAL.LIMIT", "2"], 2),
+    ):
+        run(Request(str(tmp_path / "m.pth"), output=str(tmp_path), no_trivial=True, overrides=overrides))
+        assert json.loads((tmp_path / "sequence.json").read_text())["images"] == count
 
 
 def test_median_map_is_left_out_with_its_reason(tiny_recipe):
