@@ -25,6 +25,12 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def clear_torn(folder: Path, pattern: str = ".*.tmp.*") -> None:
+    """Removes the temporary files of `atomic_write` that a killed process left in `folder` (`pattern` is a glob)."""
+    for torn in folder.glob(pattern):
+        torn.unlink(missing_ok=True)
+
+
 def write_text(path: str | os.PathLike, text: str) -> None:
     """Writes `text` as UTF-8, atomically."""
     with atomic_write(path) as temporary:

@@ -20,7 +20,7 @@ from PIL import Image
 from mdtk.data.cityscapes import KEPT_ROWS, SIZE, open_full, read_camera
 from mdtk.data.worker_pool import run_jobs
 from mdtk.errors import MdtkError
-from mdtk.files import atomic_write, write_text
+from mdtk.files import atomic_write, clear_torn, write_text
 
 GAP = 2  # raw frames between the frames of a triplet
 _NAME = re.compile(r"(.+_\d+)_(\d{6})_leftImg8bit\.png")
@@ -185,12 +185,6 @@ def is_complete(path: Path, options: Options) -> bool:
     return True
 
 
-def clean(dump_root: Path) -> None:
-    """Removes what a killed run left half written."""
-    for path in dump_root.glob("*/.*.tmp.*"):
-        path.unlink()
-
-
 def finish(options: Options, report: Report) -> None:
     """Writes skipped.txt (every reason), and takes the tree's own lists of triplets along, if it has any."""
     listing = options.dump_root / "skipped.txt"
@@ -208,7 +202,7 @@ def finish(options: Options, report: Report) -> None:
 def prepare(options: Options, workers: int) -> Iterator[tuple[int, int, Report]]:
     """Does all jobs; yields (jobs done, jobs, report so far) after each. Ctrl-C ends it with every file whole."""
     jobs, report = plan(options)
-    clean(options.dump_root)
+    clear_torn(options.dump_root, "*/.*.tmp.*")
     yield 0, len(jobs), report
     with contextlib.closing(run_jobs(run_job, jobs, options, workers)) as parts:
         for done, part in enumerate(parts, 1):

@@ -10,11 +10,11 @@ import numpy as np
 import timm
 import torch
 import torchvision
-from torch.optim.swa_utils import AveragedModel
 from yacs.config import CfgNode
 
 import mdtk
 from mdtk.config import config_from_text, differences, dump
+from mdtk.engine.solver import Average
 from mdtk.engine.weights import read_weights, write_weights
 from mdtk.errors import MdtkError
 from mdtk.models.system import DepthSystem
@@ -28,7 +28,7 @@ class TrainState:
 
     system: DepthSystem
     optimizer: torch.optim.Optimizer
-    average: AveragedModel | None = None
+    average: Average | None = None
     step: int = 0
     best: float | None = None  # lowest validation loss so far
     best_step: int | None = None
@@ -63,7 +63,7 @@ def save_checkpoint(path: Path, cfg: CfgNode, state: TrainState) -> None:
     }
     if state.average is not None:
         training["raw_model"] = state.system.state_dict()
-        training["averaged"] = int(state.average.n_averaged)
+        training["averaged"] = state.average.count
     content = {"model": state.evaluated.state_dict(), "cfg": dump(cfg), "training": training, "meta": versions()}
     write_weights(path, content)
 
@@ -90,6 +90,6 @@ def resume(path: Path, cfg: CfgNode, state: TrainState) -> None:
     state.optimizer.load_state_dict(training["optimizer"])
     if state.average is not None:
         state.average.module.load_state_dict(content["model"])
-        state.average.n_averaged.fill_(training["averaged"])
+        state.average.count = training["averaged"]
     state.step, state.history = training["step"], training["history"]
     state.best, state.best_step = training["best"], training["best_step"]

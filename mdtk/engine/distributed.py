@@ -51,7 +51,10 @@ def process_group(device_name: str) -> Iterator[torch.device]:
     device = pick_device(device_name)
     joined = int(os.environ.get("WORLD_SIZE", 1)) > 1 and not dist.is_initialized()
     if joined:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=timedelta(minutes=60))
+        cuda = device.type == "cuda"  # bound to its device, or the first barrier guesses one from the rank
+        dist.init_process_group(
+            "nccl" if cuda else "gloo", timeout=timedelta(minutes=60), device_id=device if cuda else None
+        )
     try:
         yield device
     finally:

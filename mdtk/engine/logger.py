@@ -10,23 +10,26 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from mdtk.files import write_text
+from mdtk.files import clear_torn, write_text
 
 
 class Logger:
-    """`active` False: every method does nothing (other ranks)."""
+    """`active` False: every method does nothing (other ranks). Records after `step`, and what a kill left, are removed:
+    a resumed run writes them again."""
 
-    def __init__(self, out_dir: Path, active: bool, tensorboard: bool) -> None:
+    def __init__(self, out_dir: Path, active: bool, tensorboard: bool, step: int) -> None:
         self.active, self.path = active, out_dir / "metrics.jsonl"
         self.bar: tqdm | None = None
         self.writer = None
         if not active:
             return
         out_dir.mkdir(parents=True, exist_ok=True)
+        clear_torn(out_dir)
+        self._rewind(step)
         if tensorboard:
             from torch.utils.tensorboard import SummaryWriter
 
-            self.writer = SummaryWriter(str(out_dir / "tensorboard"))
+            self.writer = SummaryWriter(str(out_dir / "tensorboard"), purge_step=step + 1)
 
     def say(self, text: str) -> None:
         """A line on the console, above the progress bar."""
@@ -34,9 +37,8 @@ class Logger:
             tqdm.write(text, file=sys.stdout)
             sys.stdout.flush()
 
-    def rewind(self, step: int) -> None:
-        """Forgets records after `step`: a resumed run writes them again."""
-        if self.active and self.path.is_file():
+    def _rewind(self, step: int) -> None:
+        if self.path.is_file():
             records = [line for line in self.path.read_text().splitlines() if line.strip()]
             kept = [line for line in records if _step_of(line) <= step]
             if len(kept) < len(records):

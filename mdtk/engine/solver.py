@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import torch
-from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch import Tensor, nn
 from yacs.config import CfgNode
 
 
@@ -46,8 +46,32 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-def build_average(cfg: CfgNode, module: nn.Module) -> AveragedModel | None:
-    """An exponential moving average of weights and buffers (Polyak and Juditsky 1992; Tarvainen and Valpola 2017)."""
-    if not cfg.SOLVER.EMA:
-        return None
-    return AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(cfg.SOLVER.EMA), use_buffers=True)
+class Average:
+    """An exponential moving average of weights and buffers (Polyak and Juditsky 1992; Tarvainen and Valpola 2017).
+
+    The first update copies. Unlike torch's `AveragedModel`, an update never waits for the device.
+    """
+
+    def __init__(self, module: nn.Module, decay: float) -> None:
+        self.module, self.decay, self.count = copy.deepcopy(module).requires_grad_(False), decay, 0
+
+    @torch.no_grad()
+    def update(self, module: nn.Module) -> None:
+        """decay × the average + (1 - decay) × `module`; what cannot be averaged, such as counters, is copied."""
+        pairs = list(zip(_tensors(self.module), _tensors(module), strict=True))
+        averaged = [pair for pair in pairs if self.count and pair[0].is_floating_point()]
+        copied = [pair for pair in pairs if not (self.count and pair[0].is_floating_point())]
+        if averaged:
+            torch._foreach_lerp_(*map(list, zip(*averaged, strict=True)), weight=1 - self.decay)
+        for own, new in copied:
+            own.copy_(new)
+        self.count += 1
+
+
+def _tensors(module: nn.Module) -> list[Tensor]:
+    return [*module.parameters(), *module.buffers()]
+
+
+def build_average(cfg: CfgNode, module: nn.Module) -> Average | None:
+    """The average that SOLVER.EMA asks for."""
+    return Average(module, cfg.SOLVER.EMA) if cfg.SOLVER.EMA else None

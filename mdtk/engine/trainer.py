@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from timm.layers import convert_sync_batchnorm
 from torch import nn
 from torch.utils.data import DataLoader
 from yacs.config import CfgNode
@@ -72,21 +73,21 @@ def set_up(cfg: CfgNode, device: torch.device) -> tuple[Run, TrainState]:
     """Networks, data, optimizer, logs; the state of the last checkpoint where there is one."""
     torch.manual_seed(cfg.SEED)
     out_dir = Path(cfg.OUT_DIR)
-    for name in cfg.EVAL.PROTOCOLS:  # what the epoch's end needs is missed now, not hours later
-        protocol = build_protocol(cfg, name)
-        build_eval_family(protocol.family, cfg, protocol.split)
+    check_protocols(cfg)
     with distributed.main_first():  # one process downloads, the others read its cache
         system = build_model(cfg)
     if cfg.MODEL.WEIGHTS:
         content = read_weights(cfg.MODEL.WEIGHTS)
         load_parts(system, content["model"], cfg.MODEL.WEIGHTS_PARTS, cfg.MODEL.WEIGHTS)
-    if cfg.MODEL.SYNC_BN and device.type == "cuda":
-        system = nn.SyncBatchNorm.convert_sync_batchnorm(system)
+    if cfg.MODEL.SYNC_BN and device.type == "cuda":  # CPUs have no such layer; `announce` says so
+        system = convert_sync_batchnorm(system)  # timm's: it keeps the activations that timm fuses with norms
     system.to(device)
     state = TrainState(system, build_optimizer(cfg, system), build_average(cfg, system))
     last = out_dir / LAST
     if cfg.CHECKPOINT.RESUME and last.is_file():
         resume(last, cfg, state)
+    if len(set(distributed.gather_objects([state.step]))) > 1:
+        raise MdtkError(f"not every process finds the same {last}; OUT_DIR must be one folder that all machines share")
     dataset, sampler = build_train_data(cfg, distributed.rank(), distributed.world_size())
     if sampler.part % cfg.SOLVER.ACCUMULATE:
         raise MdtkError(
@@ -95,7 +96,7 @@ def set_up(cfg: CfgNode, device: torch.device) -> tuple[Run, TrainState]:
     total = cfg.SOLVER.EPOCHS * sampler.steps_per_epoch
     total = min(total, cfg.SOLVER.MAX_STEPS or total)
     sampler.start_step, sampler.stop_step = state.step, total
-    logger = Logger(out_dir, distributed.is_main(), cfg.LOG.TENSORBOARD)
+    logger = Logger(out_dir, distributed.is_main(), cfg.LOG.TENSORBOARD, state.step)
     run = Run(
         cfg=cfg,
         device=device,
@@ -112,6 +113,15 @@ def set_up(cfg: CfgNode, device: torch.device) -> tuple[Run, TrainState]:
     return run, state
 
 
+def check_protocols(cfg: CfgNode) -> None:
+    """Reads one image and its ground truth of each: what an epoch's end needs is missed now, not hours later."""
+    for name in cfg.EVAL.PROTOCOLS:
+        protocol = build_protocol(cfg, name)
+        family = build_eval_family(protocol.family, cfg, protocol.split)
+        family.images(0, [0])
+        family.ground_truth(0, protocol.ground_truth)
+
+
 def build_loss_options(cfg: CfgNode) -> LossOptions:
     """The LOSS keys."""
     return LossOptions(**{key.lower(): value for key, value in cfg.LOSS.items()})
@@ -120,7 +130,6 @@ def build_loss_options(cfg: CfgNode) -> LossOptions:
 def announce(run: Run, state: TrainState, samples: int) -> None:
     """Says what will be trained, and writes the configuration beside the checkpoints."""
     cfg, log = run.cfg, run.logger
-    log.rewind(state.step)
     if distributed.is_main():
         write_text(run.out_dir / "config.yaml", dump(cfg))
     parameters = sum(parameter.numel() for parameter in state.system.parameters())
@@ -134,6 +143,8 @@ def announce(run: Run, state: TrainState, samples: int) -> None:
         f"{cfg.SOLVER.ACCUMULATE} parts x {run.sampler.part // cfg.SOLVER.ACCUMULATE}; "
         f"learning rate {cfg.SOLVER.LR:g} ({cfg.SOLVER.SCHEDULE})"
     )
+    if cfg.MODEL.SYNC_BN and run.device.type != "cuda" and distributed.world_size() > 1:
+        log.say("MODEL.SYNC_BN works on GPUs only: here each process's batch norms see its own samples")
     if state.step:
         log.say(f"resuming from step {state.step} of {run.total_steps}")
 
@@ -153,14 +164,15 @@ def train_epoch(run: Run, state: TrainState, batches: Iterator[Batch]) -> None:
         losses = train_step(run, state, batch, pictures=last and cfg.LOG.IMAGES > 0)
         meter.add(state.step, losses.scalars, batch.names)
         state.step += 1
-        # Now and then the losses are read, which waits for the device, and checked.
+        # Now and then the losses are read, which waits for the device, and checked: before every checkpoint too.
         loss = None
-        if state.step % cfg.LOG.PERIOD == 0 or last:
+        save = bool(cfg.CHECKPOINT.PERIOD) and state.step % cfg.CHECKPOINT.PERIOD == 0 and not last
+        if state.step % cfg.LOG.PERIOD == 0 or last or save:
             means = meter.read()
             loss = means["total"]
             run.logger.record("train", state.step, {**means, "lr": state.optimizer.param_groups[0]["lr"]})
         run.logger.advance(cfg.SOLVER.BATCH_SIZE, loss)
-        if cfg.CHECKPOINT.PERIOD and state.step % cfg.CHECKPOINT.PERIOD == 0 and not last and distributed.is_main():
+        if save and distributed.is_main():
             save_checkpoint(run.out_dir / LAST, cfg, state)
     run.logger.end_epoch()
     state.pictures = losses.pictures
@@ -200,7 +212,7 @@ def train_step(run: Run, state: TrainState, batch: Batch, pictures: bool = False
     state.optimizer.step()
     state.optimizer.zero_grad(set_to_none=True)
     if state.average is not None:
-        state.average.update_parameters(state.system)
+        state.average.update(state.system)
     total.scalars = {name: value.detach() / parts for name, value in total.scalars.items()}
     return total
 

@@ -12,6 +12,7 @@ from mdtk.engine.step import Meter
 from mdtk.engine.weights import load_parts, read_weights, write_weights
 from mdtk.errors import MdtkError
 from mdtk.models import build_model, load_model
+from mdtk.models.encoders import build_encoder
 from mdtk.models.system import full_disparity
 
 
@@ -52,13 +53,39 @@ def test_average_is_the_exponential_moving_average():
     module = nn.Linear(1, 1, bias=False)
     nn.init.constant_(module.weight, 0.0)
     average = build_average(load_config(None, ["SOLVER.EMA", "0.9"]), module)
-    average.update_parameters(module)  # the first update copies
+    average.update(module)  # the first update copies
     expected = 0.0
     for value in (1.0, 2.0, 5.0):
         nn.init.constant_(module.weight, value)
-        average.update_parameters(module)
+        average.update(module)
         expected = 0.9 * expected + 0.1 * value
     assert average.module.weight.item() == pytest.approx(expected)
+
+
+def test_average_holds_statistics_and_copies_counters():
+    module = nn.BatchNorm1d(1, momentum=1.0)
+    average = build_average(load_config(None, ["SOLVER.EMA", "0.5"]), module)
+    for value in (2.0, 4.0):
+        module(torch.full((3, 1), value))
+        average.update(module)
+    assert average.module.running_mean.item() == pytest.approx(3.0)
+    assert average.module.num_batches_tracked.item() == 2
+    assert average.count == 2
+
+
+def test_sync_batch_norm_keeps_fused_activations():
+    """timm fuses activations with norms; torch's own conversion drops them without a word."""
+    from mdtk.engine.trainer import convert_sync_batchnorm
+
+    encoder = build_encoder("mobilenetv3_small_050").eval()
+    image = torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        before = encoder(image)
+        encoder = convert_sync_batchnorm(encoder)
+        after = encoder(image)
+    assert any(isinstance(module, nn.SyncBatchNorm) for module in encoder.modules())
+    for left, right in zip(before, after, strict=True):
+        torch.testing.assert_close(left, right)
 
 
 class Pair(nn.Module):
@@ -119,6 +146,17 @@ def test_load_model_rebuilds_from_its_own_configuration(tmp_path):
     assert (model.width, model.height) == (64, 32)
     assert expected.min() >= 0.1
     assert len(model.checksum) == 64
+
+
+def test_a_family_with_a_depth_range_of_its_own_is_predicted_with_it():
+    small = ["MODEL.SCALES", "[0]", "DATA.HEIGHT", "32", "DATA.WIDTH", "64"]
+    cfg = load_config(None, [*small, "DATA.SETS", "[{}, {NAME: nyuv2, DEPTH_RANGE: [0.1, 10]}]"])
+    system, images = build_model(cfg).eval(), torch.rand(1, 3, 32, 64)
+    with torch.no_grad():
+        sigmoid = system.disparities(system.features(images))[0]
+        street, room = (full_disparity(system, images, cfg, family) for family in ("kitti_raw", "nyuv2"))
+    torch.testing.assert_close(street, 0.01 + (10 - 0.01) * sigmoid)
+    torch.testing.assert_close(room, 0.1 + (10 - 0.1) * sigmoid)
 
 
 def test_first_sigmoid_sets_the_scale():

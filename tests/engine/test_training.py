@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,6 +14,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from mdtk.engine.logger import Logger
+from mdtk.errors import MdtkError
 from tests.helpers.tiny import PROJECT, run_tool
 
 
@@ -97,6 +100,52 @@ def test_another_configuration_is_refused(tiny_recipe, whole):
     assert done.returncode == 1
     assert "SOLVER.LR: 0.0001 != 0.0003" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_losses_are_read_before_every_checkpoint(tiny_recipe, tmp_path):
+    """So that no checkpoint is written over a loss that is not finite, however rarely losses are logged."""
+    run_tool("train", "--config", tiny_recipe, "OUT_DIR", tmp_path, "LOG.PERIOD", 50, "SOLVER.EPOCHS", 1)
+    steps = [record["step"] for record in records(tmp_path, "train")]
+    assert len(steps) > 2
+    assert steps == list(range(1, steps[-1] + 1))  # CHECKPOINT.PERIOD is 1
+
+
+def test_a_failed_evaluation_loses_nothing(tiny_recipe, clip, tmp_path):
+    """A broken ground truth is told at the epoch's end, and the epoch is saved; the first one is missed at once."""
+    depth = tmp_path / "depth"
+    shutil.copytree(clip / "depth", depth)
+    keys = ["DATA.SEQUENCE.DEPTH", f"[{depth}]", "EVAL.PROTOCOLS", "[sequence]", "OUT_DIR", tmp_path / "out"]
+    sorted(depth.iterdir())[-2].write_bytes(b"no PNG")
+    done = run_tool("train", "--config", tiny_recipe, *keys, check=False)
+    assert done.returncode == 1
+    assert "the epoch is saved" in done.stderr
+    training = torch.load(tmp_path / "out" / "last.pth", weights_only=True)["training"]
+    assert training["step"] == len(records(tmp_path / "out", "train"))
+    assert [record["epoch"] for record in training["history"]] == [1]
+    for path in depth.iterdir():
+        path.unlink()
+    again = run_tool("train", "--config", tiny_recipe, *keys, "CHECKPOINT.RESUME", "false", check=False)
+    assert again.returncode == 1
+    assert "epoch 1" not in again.stdout
+
+
+def test_processes_that_find_different_checkpoints_are_refused(tiny_recipe, tmp_path, monkeypatch):
+    from mdtk.config import load_config
+    from mdtk.engine import distributed
+    from mdtk.engine.trainer import set_up
+
+    monkeypatch.setattr(distributed, "gather_objects", lambda items: [*items, 7])
+    with pytest.raises(MdtkError, match="OUT_DIR must be one folder that all machines share"):
+        set_up(load_config(tiny_recipe, ["OUT_DIR", str(tmp_path)]), torch.device("cpu"))
+
+
+def test_a_logger_removes_what_a_kill_left(tmp_path):
+    (tmp_path / ".last.123.tmp.pth").write_text("half")
+    lines = [json.dumps({"kind": "train", "step": step}) for step in (1, 2, 3)]
+    (tmp_path / "metrics.jsonl").write_text("\n".join([*lines, '{"kind": "tr']))
+    Logger(tmp_path, True, False, 2).close()
+    assert [path.name for path in tmp_path.iterdir()] == ["metrics.jsonl"]
+    assert (tmp_path / "metrics.jsonl").read_text().splitlines() == lines[:2]
 
 
 def test_learns(tiny_recipe, tmp_path):

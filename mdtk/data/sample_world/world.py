@@ -14,7 +14,7 @@ from tqdm import tqdm
 from mdtk.data.sample_world import cityscapes, kitti_odom, kitti_raw, make3d, nyuv2
 from mdtk.data.sample_world.files import Task
 from mdtk.errors import MdtkError
-from mdtk.files import write_text
+from mdtk.files import clear_torn, write_text
 
 VERSION = 5  # of the world: raised when its content changes
 FAMILIES = {
@@ -58,7 +58,8 @@ def make_sample(
     todo = [name for name in families if name not in finished]
     if todo:
         _write_stamp(output, scale, seed, finished)  # what follows belongs to this world
-        _clear_torn(output, todo)
+        for name in todo:
+            clear_torn(output / name, "**/.*.tmp.*")
     tasks = [task for name in todo for task in FAMILIES[name].tasks(output / name, scale, seed)]
     _run(tasks, jobs or len(os.sched_getaffinity(0)))
     for name in todo:
@@ -94,13 +95,6 @@ def _finished(output: Path, scale: str, seed: int) -> list[str]:
 def _write_stamp(output: Path, scale: str, seed: int, finished: list[str]) -> None:
     stamp = {"version": VERSION, "scale": scale, "seed": seed, "finished": finished}
     write_text(output / STAMP, json.dumps(stamp, indent=1) + "\n")
-
-
-def _clear_torn(output: Path, families: list[str]) -> None:
-    """Removes temporary files that a killed run left behind."""
-    for name in families:
-        for torn in (output / name).rglob(".*.tmp.*"):
-            torn.unlink()
 
 
 def _call(task: Task) -> int:
