@@ -13,11 +13,15 @@ sample="$MDTK_DATASETS/sample"
 echo "1/4 sample world"
 python tools/make_sample_data.py --output "$sample"
 
+# Two processes, or one where there is one GPU only: two cannot share it.
+gpus="$(python -c 'import torch; print(torch.cuda.device_count())')"
+launch=(torchrun --standalone --nproc_per_node="$((gpus == 1 ? 1 : 2))")
+
 echo "2/4 training"
-torchrun --nproc_per_node=2 tools/train.py OUT_DIR "$out"
+"${launch[@]}" tools/train.py OUT_DIR "$out"
 
 echo "3/4 evaluation on unseen drives and the other benchmarks"
-torchrun --nproc_per_node=2 tools/evaluate.py --checkpoint "$out/last.pth" --output "$out/evaluation" --report \
+"${launch[@]}" tools/evaluate.py --checkpoint "$out/last.pth" --output "$out/evaluation" --report \
     --datasets kitti_eigen kitti_eigen_benchmark nyuv2 make3d cityscapes
 
 echo "4/4 pictures of an unseen drive"

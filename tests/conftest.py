@@ -12,6 +12,7 @@ import yaml
 from mdtk.data.sample_world import FAMILIES, make_sample
 from tests.helpers.tiny import write_clip
 
+os.environ["CUDA_VISIBLE_DEVICES"] = ""  # bit-equality, and two processes anywhere, are promised for CPUs
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(1)
 
