@@ -18,6 +18,7 @@ from torch import Tensor
 from mdtk.config import default_config
 from mdtk.engine.weights import read_torch
 from mdtk.errors import MdtkError
+from mdtk.files import require_file
 from mdtk.interop import infer
 from mdtk.interop.paddle import read_pdparams, torch_names
 from mdtk.interop.transfer import COUNTER, Array, ConvertedCheckpoint, Transfer, tensors_and_settings
@@ -29,6 +30,7 @@ POSE_FRAMES = 2
 
 def read_h5(path: Path) -> dict[str, np.ndarray]:
     """The numeric datasets of an HDF5 file by name. Links out of the file and other objects are refused."""
+    require_file(path, "checkpoint", "give an existing file")
     try:
         with h5py.File(path, "r") as file:
             return {name: _read_dataset(file, name, path) for name in file}

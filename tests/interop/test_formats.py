@@ -15,6 +15,7 @@ import torch
 from mdtk.engine.weights import load_parts
 from mdtk.errors import MdtkError
 from mdtk.interop import convert
+from mdtk.interop.imagenet import read_h5
 from mdtk.interop.mxnet_params import read_params
 from mdtk.interop.paddle import read_pdparams
 from mdtk.models import build_model
@@ -89,6 +90,24 @@ def test_paddle_slices_are_joined(tmp_path):
     path.write_bytes(pickle.dumps(content, protocol=2))
     with pytest.raises(MdtkError, match="slices of w do not fit"):
         read_pdparams(path)
+    nested = ()
+    for _ in range(60):
+        nested = (nested, nested)  # 2**60 leaves to hash
+    content["UnpackBigParamInfor@@"]["w"]["slices"] = [nested]
+    path.write_bytes(pickle.dumps(content, protocol=2))
+    with pytest.raises(MdtkError, match="slices of w do not fit together .a slice's name is not text"):
+        read_pdparams(path)
+
+
+@pytest.mark.parametrize(
+    ("read", "name"), [(read_pdparams, "x.pdparams"), (read_h5, "x.h5"), (read_params, "x.params")]
+)
+def test_a_missing_file_is_named(tmp_path, read, name):
+    with pytest.raises(MdtkError, match=rf"^checkpoint not found: \S+{name}; give an existing file$"):
+        read(tmp_path / name)
+    if name != "x.params":
+        with pytest.raises(MdtkError, match=rf"^checkpoint not found: \S+{name}; give an existing file$"):
+            convert(tmp_path / name, "imagenet")
 
 
 @pytest.mark.parametrize("magic", [0xF993FAC9, 0xF993FACA])
