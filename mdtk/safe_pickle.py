@@ -35,8 +35,8 @@ class _Refused(pickle.UnpicklingError):
     """Content that is not plain; its text says what the pickle holds."""
 
 
-# Each stand-in has a __setstate__, so that no pickle can set attributes of the class in another way. What should be text
-# is checked to be text before it is compared, hashed or shown: a few bytes can nest tuples that take years to hash.
+# Each stand-in has a __setstate__, so that no pickle can set attributes of the class in another way. What should be
+# text is checked to be text before it is compared, hashed or shown: tuples nested by a few bytes take years to hash.
 
 
 class _DType:
