@@ -141,9 +141,7 @@ def test_a_pose_encoder_without_features_is_named_with_its_key(monkeypatch):
         raise RuntimeError("features_only not implemented")
 
     monkeypatch.setattr(encoders.timm, "create_model", refuse)
-    with pytest.raises(
-        MdtkError, match=r"^MODEL\.POSE_ENCODER: timm cannot give the features of resnet18"
-    ):
+    with pytest.raises(MdtkError, match=r"^MODEL\.POSE_ENCODER: timm cannot give the features of resnet18"):
         build_pose_network("separate", "pairs", 2)
 
 
