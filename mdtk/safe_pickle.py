@@ -17,6 +17,7 @@ import numpy as np
 from mdtk.errors import MdtkError
 
 NUMBERS = {"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"}
+_UNFINISHED = object()  # marks a container whose content is being converted
 _DAMAGES = (
     pickle.UnpicklingError,
     EOFError,
@@ -34,7 +35,8 @@ class _Refused(pickle.UnpicklingError):
     """Content that is not plain; its text says what the pickle holds."""
 
 
-# Each stand-in has a __setstate__, so that no pickle can set attributes of the class in another way.
+# Each stand-in has a __setstate__, so that no pickle can set attributes of the class in another way. What should be
+# text is checked to be text before it is compared, hashed or shown: tuples nested by a few bytes take years to hash.
 
 
 class _DType:
@@ -43,14 +45,16 @@ class _DType:
     __slots__ = ("code", "order")
 
     def __init__(self, code: str, align: bool = False, copy: bool = False) -> None:
+        if not isinstance(code, str):
+            raise _Refused("an element type without a code")
         self.code, self.order = code, "="
 
     def __setstate__(self, state: tuple) -> None:
         order, subtype, names, fields = state[1:5]
         if subtype is not None or names is not None or fields is not None:
             raise _Refused("a structured element type")
-        if order not in ("<", ">", "|", "="):
-            raise _Refused(f"the byte order {order!r}")
+        if not isinstance(order, str) or order not in ("<", ">", "|", "="):
+            raise _Refused("an unknown byte order")
         self.order = order
 
     def numeric(self) -> np.dtype:
@@ -83,6 +87,8 @@ class _Array:
         _, shape, dtype, fortran, data = state
         if not isinstance(dtype, _DType):
             raise _Refused("an array without an element type")
+        if not isinstance(shape, tuple) or not all(isinstance(side, int) for side in shape):
+            raise _Refused("an array without a shape")
         self.state = shape, dtype, fortran, data
 
     def numbers(self) -> np.ndarray:
@@ -117,8 +123,8 @@ class _Latin1:
     __slots__ = ()
 
     def __new__(cls, text: str, encoding: str) -> bytes:
-        if not isinstance(text, str) or encoding != "latin1":
-            raise _Refused(f"text in {encoding!r}")
+        if not isinstance(text, str) or not isinstance(encoding, str) or encoding != "latin1":
+            raise _Refused("text in an encoding other than latin1")
         return text.encode("latin1")
 
     def __setstate__(self, state: Any) -> None:
@@ -152,7 +158,7 @@ def load_plain(file: BinaryIO, origin: str) -> Any:
 
     `origin` names the file in errors. Raises `MdtkError` for a pickle that holds anything else, and a damaged one.
     """
-    return _load(file, origin, _plain)
+    return _load(file, origin, lambda value: _plain(value, {}))
 
 
 def load_array_of_arrays(file: BinaryIO, origin: str) -> list[np.ndarray]:
@@ -177,17 +183,30 @@ def _load(file: BinaryIO, origin: str, convert: Callable[[Any], Any]) -> Any:
         ) from error
 
 
-def _plain(value: Any) -> Any:
-    """`value` with its stand-ins replaced by numpy arrays."""
+def _plain(value: Any, known: dict[int, tuple[Any, Any]]) -> Any:
+    """`value` with its stand-ins replaced by numpy arrays; what it holds more than once is converted once.
+
+    `known`: id → (source, result) of the arrays and containers met so far; kept alive, no other gets a source's id.
+    """
+    if value is None or isinstance(value, (bool, int, float, str, bytes)):
+        return value
+    if not isinstance(value, (_Array, dict, list, tuple)):
+        raise _Refused(f"a {type(value).__name__}")
+    if id(value) not in known:
+        known[id(value)] = value, _UNFINISHED
+        known[id(value)] = value, _converted(value, known)
+    result = known[id(value)][1]
+    if result is _UNFINISHED:
+        raise _Refused("a container that holds itself")
+    return result
+
+
+def _converted(value: _Array | dict | list | tuple, known: dict[int, tuple[Any, Any]]) -> Any:
     if isinstance(value, _Array):
         return value.numbers()
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return type(value)(_plain(item) for item in value)
-    if value is None or isinstance(value, (bool, int, float, str, bytes)):
-        return value
-    raise _Refused(f"a {type(value).__name__}")
+        return {key: _plain(item, known) for key, item in value.items()}
+    return type(value)(_plain(item, known) for item in value)
 
 
 def _real_arrays(value: Any) -> list[np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import pickle
 import struct
@@ -25,6 +26,16 @@ def object_array(arrays):
 
 def stream(content, protocol=3):
     return io.BytesIO(pickle.dumps(content, protocol=protocol))
+
+
+class Reduced:
+    """Pickles as a call of a function with arguments, and a state for what it gives."""
+
+    def __init__(self, *parts):
+        self.parts = parts
+
+    def __reduce__(self):
+        return self.parts
 
 
 DEPTHS = [np.arange(6, dtype=np.float32).reshape(2, 3), np.asfortranarray(np.arange(12.0).reshape(4, 3))]
@@ -161,6 +172,9 @@ def test_object_elements_cannot_pass_as_numbers():
         b"cbuiltins\neval\n(X\x01\x00\x00\x001tR.",
         b"ccollections\nOrderedDict\n)R}X\x05\x00\x00\x00itemsI1\nsb.",
         b"]\x94h\x00a.",  # a list that holds itself
+        b"cnumpy\ndtype\n(I1\nI0\nI1\ntR.",
+        b"c_codecs\nencode\n(X\x01\x00\x00\x00aI1\ntR.",
+        b"cnumpy\ndtype\n(X\x02\x00\x00\x00f4I0\nI1\ntR(I3\nI1\nNNNI-1\nI-1\nI0\ntb.",
         b"Pid\n.",
         b"\x80\x04\x95",
         b"",
@@ -171,6 +185,81 @@ def test_hand_made_pickles_are_refused(opcodes):
     for load in (load_plain, load_array_of_arrays):
         with pytest.raises(MdtkError, match="x: "):
             load(io.BytesIO(opcodes), "x")
+
+
+def nested(container, depth):
+    """A container of twice a container of twice …: small in the file, 2**depth leaves when written out."""
+    content = container([1])
+    for _ in range(depth):
+        content = container([content, content])
+    return content
+
+
+@pytest.mark.parametrize("container", [list, tuple, lambda pair: dict(enumerate(pair))])
+def test_what_is_shared_is_converted_once(container):
+    data = pickle.dumps(nested(container, 60), protocol=3)
+    assert len(data) < 2000
+    loaded = load_plain(io.BytesIO(data), "x")
+    for _ in range(60):
+        assert len(loaded) == 2
+        assert loaded[0] is loaded[1]
+        loaded = loaded[0]
+    assert loaded == container([1])
+
+
+def test_a_shared_array_is_one_array():
+    array = np.arange(3, dtype=">f4")
+    first, second = load_plain(stream([array, array]), "x")
+    assert first is second
+    np.testing.assert_array_equal(first, array)
+
+
+def test_objects_of_one_content_stay_apart():
+    first, second, third = load_plain(stream([[], [], ([],)]), "x")
+    assert first == second == third[0] == []
+    assert first is not second
+    assert first is not third[0]
+
+
+@pytest.mark.parametrize("kind", ["list", "dict", "tuple", "far below"])
+def test_what_holds_itself_is_refused(kind):
+    content = loop = []
+    if kind == "dict":
+        content = {"a": loop}
+    elif kind == "tuple":
+        content = (loop, 1)
+    loop.append(loop if kind == "list" else [[content]] if kind == "far below" else content)
+    with pytest.raises(MdtkError, match=r"^x: refused, it holds a container that holds itself, [^\n]*$"):
+        load_plain(stream(content), "x")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda state, deep: (*state[:2], deep, *state[3:]), "an array without an element type"),
+        (lambda state, deep: (1, deep, *state[2:]), "an array without a shape"),
+        (lambda state, deep: (1, ([None], 10**12), *state[2:]), "an array without a shape"),
+        (lambda state, deep: (*state[:4], deep), "an array without its bytes"),
+    ],
+)
+def test_nested_content_in_place_of_an_array_is_refused_at_once(spoil, message):
+    state = np.zeros(3, np.float32).__reduce__()[2]
+    with pytest.raises(MdtkError, match=f"x: refused, it holds {message}"):
+        load_plain(stream(Reduced(*np.zeros(3).__reduce__()[:2], spoil(state, nested(tuple, 60)))), "x")
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "state", "message"),
+    [
+        (np.dtype, (nested(tuple, 60), False, True), None, "an element type without a code"),
+        (np.dtype, ("f4", False, True), (3, nested(list, 60), None, None, None, -1, -1, 0), "an unknown byte order"),
+        (codecs.encode, ("a", nested(tuple, 60)), None, "text in an encoding other than latin1"),
+    ],
+)
+def test_nested_content_in_place_of_text_is_refused_at_once(name, arguments, state, message):
+    content = Reduced(name, arguments) if state is None else Reduced(name, arguments, state)
+    with pytest.raises(MdtkError, match=f"x: refused, it holds {message}"):
+        load_plain(stream(content), "x")
 
 
 @pytest.mark.parametrize("length", [0, 20, 150, 300])

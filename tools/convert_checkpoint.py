@@ -2,6 +2,7 @@
 """Converts a published checkpoint into a native one.
 
   python tools/convert_checkpoint.py --input FOLDER|FILE --output FILE.pth [--format auto] [KEY VALUE ...]
+  python tools/convert_checkpoint.py --input HRNET_FILE --pose_input RESNET_FILE --output FILE.pth  # ImageNet weights
 
 KEY VALUE pairs give what the files do not tell, e.g. MODEL.MAX_DEPTH 10 DATA.WIDTH 1024.
 """
@@ -19,15 +20,16 @@ def main() -> None:
     parser.add_argument("--input", required=True, help="a checkpoint's folder or file")
     parser.add_argument("--output", required=True, help="native weights file to write")
     parser.add_argument("--format", default="auto", choices=["auto", *CONVERTERS])
+    parser.add_argument("--pose_input", help="for ImageNet weights: those of a pose encoder of another backbone")
     parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="configuration keys to set")
     args = parser.parse_intermixed_args()
-    converted = convert(args.input, args.format, args.overrides)
+    converted = convert(args.input, args.format, args.overrides, args.pose_input)
     converted.save(args.output)
     model, data = converted.cfg.MODEL, converted.cfg.DATA
-    print(
-        f"{converted.meta['source_format']}: {model.ENCODER} with the {model.DECODER} decoder, pose {model.POSE}, "
-        f"{data.WIDTH}x{data.HEIGHT}, {len(converted.state)} tensors"
-    )
+    networks = f"{model.ENCODER} with the {model.DECODER} decoder, pose {model.POSE}, {data.WIDTH}x{data.HEIGHT}"
+    if converted.meta.get("partial"):
+        networks = f"{model.ENCODER} without a decoder"
+    print(f"{converted.meta['source_format']}: {networks}, {len(converted.state)} tensors")
     if converted.dropped:
         print(f"left out on purpose: {', '.join(converted.dropped)}")
     for note in converted.notes:

@@ -22,9 +22,11 @@ def main() -> None:
     if not model.PRETRAINED:
         print("MODEL.PRETRAINED is false: nothing to fetch")
         return
-    encoders = {model.ENCODER} | ({model.POSE_ENCODER} if model.POSE == "separate" else set())
-    for name in sorted(encoders):
-        build_encoder(name, pretrained=True)
+    encoders = {model.ENCODER: "MODEL.ENCODER"}
+    if model.POSE == "separate":
+        encoders.setdefault(model.POSE_ENCODER, "MODEL.POSE_ENCODER")
+    for name, key in sorted(encoders.items()):
+        build_encoder(name, key=key, pretrained=True)
         print(f"ImageNet weights of {name} are in the cache")
 
 

@@ -77,11 +77,17 @@ def _recognise_torch(path: Path) -> str:
     )
 
 
-def convert(path: str | os.PathLike, format: str = "auto", overrides: Sequence[str] = ()) -> ConvertedCheckpoint:
+def convert(
+    path: str | os.PathLike,
+    format: str = "auto",
+    overrides: Sequence[str] = (),
+    pose_path: str | os.PathLike | None = None,
+) -> ConvertedCheckpoint:
     """Reads a published checkpoint strictly: every name and shape must fit, or an `MdtkError` lists what does not.
 
     `format`: a key of `CONVERTERS`, or `auto`. `overrides`: `KEY VALUE` pairs for what the files do not tell
-    (DATA.*, EVAL.*, MODEL.MIN_DEPTH, MODEL.MAX_DEPTH).
+    (DATA.*, EVAL.*, MODEL.MIN_DEPTH, MODEL.MAX_DEPTH). `pose_path`: for ImageNet weights, those of a pose encoder that
+    is another backbone.
     """
     if format not in ("auto", *CONVERTERS):
         raise MdtkError(f"--format {format}: choose auto, {', '.join(CONVERTERS)}")
@@ -92,7 +98,12 @@ def convert(path: str | os.PathLike, format: str = "auto", overrides: Sequence[s
                 "MODEL.MIN_DEPTH and MODEL.MAX_DEPTH may be given"
             )
     name = recognise(path) if format == "auto" else format
-    converted = CONVERTERS[name](Path(path))
+    if pose_path is None:
+        converted = CONVERTERS[name](Path(path))
+    elif name == "imagenet":
+        converted = convert_imagenet(Path(path), Path(pose_path))
+    else:
+        raise MdtkError(f"--pose_input goes with the ImageNet weights of a backbone; {path} is a {name} checkpoint")
     override(converted.cfg, overrides)
     check(converted.cfg)
     if not converted.meta.get("partial"):

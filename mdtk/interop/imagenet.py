@@ -2,7 +2,8 @@
 
 They become a partial native file to start a training from (MODEL.WEIGHTS), with MODEL.WEIGHTS_PARTS
 `[depth.encoder.backbone, pose.encoder.backbone]`, or `[depth.encoder, pose.encoder]` with MODEL.CONTEXT_STEM, whose
-weights are a copy of the stem's (BDEdepth).
+weights are a copy of the stem's (BDEdepth). A ResNet serves both encoders. The HRNet recipes have a ResNet-18 as pose
+encoder: beside an HRNet the file holds one only if a second classifier is given.
 """
 
 from __future__ import annotations
@@ -14,14 +15,16 @@ import h5py
 import numpy as np
 import torch
 from torch import Tensor
+from yacs.config import CfgNode
 
 from mdtk.config import default_config
 from mdtk.engine.weights import read_torch
 from mdtk.errors import MdtkError
+from mdtk.files import require_file
 from mdtk.interop import infer
 from mdtk.interop.paddle import read_pdparams, torch_names
 from mdtk.interop.transfer import COUNTER, Array, ConvertedCheckpoint, Transfer, tensors_and_settings
-from mdtk.models.encoders import build_encoder
+from mdtk.models.encoders import build_encoder, is_hrnet
 
 HEAD = ("fc.", "classifier.", "incre_modules.", "downsamp_modules.", "final_layer.")
 POSE_FRAMES = 2
@@ -29,6 +32,7 @@ POSE_FRAMES = 2
 
 def read_h5(path: Path) -> dict[str, np.ndarray]:
     """The numeric datasets of an HDF5 file by name. Links out of the file and other objects are refused."""
+    require_file(path, "checkpoint", "give an existing file")
     try:
         with h5py.File(path, "r") as file:
             return {name: _read_dataset(file, name, path) for name in file}
@@ -45,8 +49,31 @@ def _read_dataset(file: h5py.File, name: str, path: Path) -> np.ndarray:
     return np.asarray(item[()])  # a scalar dataset reads as a number
 
 
-def convert_imagenet(path: Path) -> ConvertedCheckpoint:
-    """Reads the weights of a ResNet or HRNet classifier; the classification head is dropped, and listed."""
+def convert_imagenet(path: Path, pose_path: Path | None = None) -> ConvertedCheckpoint:
+    """Reads the weights of a ResNet or HRNet classifier; the classification head is dropped, and listed.
+
+    `pose_path`: a second classifier for the pose encoder. Without it a ResNet is copied, and an HRNet is not.
+    """
+    cfg = default_config()
+    cfg.MODEL.ENCODER, backbone, dropped = read_backbone(path)
+    state = {f"depth.encoder.{name}": tensor for name, tensor in backbone.items()}
+    state |= _context_copy(state)
+    meta = {"source": path.name, "source_format": "imagenet", "partial": True}
+    has_pose = True
+    if pose_path is not None:
+        cfg.MODEL.POSE_ENCODER, backbone, pose_dropped = read_backbone(pose_path)
+        dropped, meta["pose_source"] = [*dropped, *pose_dropped], pose_path.name
+    elif is_hrnet(cfg.MODEL.ENCODER):
+        has_pose = False
+    else:
+        cfg.MODEL.POSE_ENCODER = cfg.MODEL.ENCODER
+    if has_pose:
+        state |= _pose_copy(backbone)
+    return ConvertedCheckpoint(state, cfg, meta, dropped, _notes(cfg, has_pose))
+
+
+def read_backbone(path: Path) -> tuple[str, dict[str, Tensor], list[str]]:
+    """The name of the backbone in a classifier's file, its parameters (`backbone.…`), and what was dropped."""
     if path.suffix == ".h5":
         arrays: Mapping[str, Array] = read_h5(path)
     elif path.suffix == ".pdparams":
@@ -56,29 +83,35 @@ def convert_imagenet(path: Path) -> ConvertedCheckpoint:
         arrays = torch_names(arrays)
     else:
         arrays, _ = tensors_and_settings(read_torch(path), str(path), ())
-    cfg = default_config()
-    cfg.MODEL.ENCODER = cfg.MODEL.POSE_ENCODER = infer.backbone_name(arrays, "", str(path))
+    name = infer.backbone_name(arrays, "", str(path))
     with torch.device("meta"):
-        encoder = build_encoder(cfg.MODEL.ENCODER)
+        backbone = build_encoder(name).backbone
     transfer = Transfer(str(path), has_counters=any(name.endswith(COUNTER) for name in arrays))
-    transfer.add("depth.encoder", encoder, arrays, _without_prefix, file=path.name, droppable=HEAD)
-    state = transfer.finish(f"{cfg.MODEL.ENCODER} classifier")
-    state |= _pose_copy(state) | _context_copy(state)
-    meta = {"source": path.name, "source_format": "imagenet", "partial": True}
+    transfer.add("backbone", backbone, arrays, str, file=path.name, droppable=HEAD)
+    return name, transfer.finish(f"{name} classifier"), transfer.dropped
+
+
+def _notes(cfg: CfgNode, has_pose: bool) -> list[str]:
+    """How to start a training from the file, and how the pose encoder gets its weights when they are not in it."""
+    encoders = ["depth.encoder", *(["pose.encoder"] if has_pose else [])]
+    chosen = f"MODEL.ENCODER {cfg.MODEL.ENCODER}"
+    chosen += f" and MODEL.POSE_ENCODER {cfg.MODEL.POSE_ENCODER}" if has_pose else ""
     notes = [
-        "the backbone alone: start a training from it with MODEL.WEIGHTS and MODEL.WEIGHTS_PARTS "
-        "[depth.encoder.backbone, pose.encoder.backbone] ([depth.encoder, pose.encoder] with MODEL.CONTEXT_STEM)"
+        f"encoder weights alone: start a training with {chosen} from it with MODEL.WEIGHTS and MODEL.WEIGHTS_PARTS "
+        f"[{', '.join(f'{encoder}.backbone' for encoder in encoders)}] ([{', '.join(encoders)}] with "
+        "MODEL.CONTEXT_STEM)"
     ]
-    return ConvertedCheckpoint(state, cfg, meta, transfer.dropped, notes)
+    if not has_pose:
+        notes.append(
+            "no pose encoder is in it: convert again with --pose_input and the file of a ResNet-18 classifier, or "
+            "train with MODEL.PRETRAINED true, which has timm fetch the pose encoder's weights"
+        )
+    return notes
 
 
-def _without_prefix(native: str) -> str:
-    return native.removeprefix("backbone.")
-
-
-def _pose_copy(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _pose_copy(backbone: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The backbone for a pair of frames: the first convolution's weights repeated and halved (Monodepth2)."""
-    copies = {name.replace("depth.", "pose.", 1): tensor.clone() for name, tensor in state.items()}
+    copies = {f"pose.encoder.{name}": tensor.clone() for name, tensor in backbone.items()}
     first = "pose.encoder.backbone.conv1.weight"
     copies[first] = copies[first].repeat(1, POSE_FRAMES, 1, 1) / POSE_FRAMES
     return copies

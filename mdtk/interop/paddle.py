@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from mdtk.errors import MdtkError
+from mdtk.files import require_file
 from mdtk.interop.system import PARTS, SIZES, Published, assemble, read_options
 from mdtk.interop.transfer import ConvertedCheckpoint
 from mdtk.safe_pickle import load_plain
@@ -24,6 +25,7 @@ SLICE_TABLE = "UnpackBigParamInfor@@"
 
 def read_pdparams(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """The arrays of a `.pdparams` file by parameter name, and its plain values."""
+    require_file(path, "checkpoint", "give an existing file")
     with path.open("rb") as file:
         content = load_plain(file, str(path))
     if not isinstance(content, dict):
@@ -46,7 +48,10 @@ def _join_slices(arrays: dict[str, np.ndarray], table: Any, path: Path) -> dict[
         raise MdtkError(f"{path}: {SLICE_TABLE} is a {type(table).__name__}, not a table")
     for name, entry in table.items():
         try:
-            parts = [arrays.pop(part).reshape(-1) for part in entry["slices"]]
+            names = entry["slices"]
+            if not all(isinstance(part, str) for part in names):
+                raise TypeError("a slice's name is not text")
+            parts = [arrays.pop(part).reshape(-1) for part in names]
             arrays[name] = np.concatenate(parts).reshape(entry["OriginShape"])
         except (LookupError, TypeError, ValueError) as error:
             raise MdtkError(f"{path}: the slices of {name} do not fit together ({error}); fetch it again") from error

@@ -77,9 +77,15 @@ class Encoder(nn.Module):
         return features if self.context is None else [self.context(x), *features]
 
 
+def is_hrnet(name: str) -> bool:
+    """Whether the backbone `name` is an HRNet, whose branches MODEL.HRNET_FUSE brings to one size."""
+    return is_model_in_modules(ALIASES.get(name, name), ["hrnet"])
+
+
 def build_encoder(
     name: str,
     *,
+    key: str = "MODEL.ENCODER",
     pretrained: bool = False,
     in_frames: int = 1,
     context_stem: bool = False,
@@ -94,33 +100,34 @@ def build_encoder(
     brought to one size: `nearest` (timm) or `bilinear` with aligned corners (BDEdepth). `last_only` keeps only the
     coarsest feature (pose networks). Parameters that no kept feature depends on are frozen, so that
     DistributedDataParallel runs without `find_unused_parameters`.
+    `key`: where the user chose `name`; errors begin with it.
 
     Errors: `MdtkError` for an unknown name, an unsuitable backbone, or weights that cannot be downloaded.
     """
     name = ALIASES.get(name, name)
-    backbone = _create_backbone(name, pretrained, 3 * in_frames)
-    _set_hrnet_fuse(backbone, name, hrnet_fuse)
+    backbone = _create_backbone(name, key, pretrained, 3 * in_frames)
+    _set_hrnet_fuse(backbone, name, key, hrnet_fuse)
     context = None
     if context_stem:
         if 1 in backbone.feature_info.reduction():
             raise MdtkError(f"MODEL.CONTEXT_STEM: {name} already has a full-resolution feature; set it to False")
         context = ContextStem(3 * in_frames, _plain_stem(backbone))
     encoder = Encoder(backbone, context=context, last_only=last_only)
-    if not is_model_in_modules(name, ["resnet", "hrnet"]) or (last_only and is_model_in_modules(name, ["hrnet"])):
-        _probe(encoder, name, 3 * in_frames)
+    if not is_model_in_modules(name, ["resnet", "hrnet"]) or (last_only and is_hrnet(name)):
+        _probe(encoder, name, key, 3 * in_frames)
     return encoder
 
 
-def _create_backbone(name: str, pretrained: bool, in_channels: int) -> nn.Module:
+def _create_backbone(name: str, key: str, pretrained: bool, in_channels: int) -> nn.Module:
     """The timm model with `features_only`; every failure becomes an `MdtkError` that says what to do."""
     if not timm.is_model(name):
         near = difflib.get_close_matches(name, [*timm.list_models(), *ALIASES], n=4, cutoff=0.5)
         hint = f"; nearest names: {', '.join(near)}" if near else "; see timm.list_models()"
-        raise MdtkError(f"MODEL.ENCODER: timm has no backbone named {name!r}{hint}")
+        raise MdtkError(f"{key}: timm has no backbone named {name!r}{hint}")
     options = {}
     if is_model_in_modules(name, ["resnet"]):
         options["zero_init_last"] = False  # torchvision's initialisation, which from-scratch results were made with
-    if is_model_in_modules(name, ["hrnet"]):
+    if is_hrnet(name):
         options["feature_location"] = ""  # the branches themselves, not the widened classification features
     if is_model_in_modules(name, ["swin_transformer", "swin_transformer_v2"]):
         options["strict_img_size"] = False  # any size, not the one that the classifier was trained with
@@ -134,16 +141,16 @@ def _create_backbone(name: str, pretrained: bool, in_channels: int) -> nn.Module
                 f"MODEL.PRETRAINED: the ImageNet weights of {tag} could not be had ({reason}); connect to the "
                 "network, give a file in MODEL.WEIGHTS, or set MODEL.PRETRAINED False"
             ) from error
-        raise MdtkError(f"MODEL.ENCODER: timm cannot give the features of {name} ({reason})") from error
+        raise MdtkError(f"{key}: timm cannot give the features of {name} ({reason})") from error
 
 
-def _set_hrnet_fuse(backbone: nn.Module, name: str, fuse: str) -> None:
+def _set_hrnet_fuse(backbone: nn.Module, name: str, key: str, fuse: str) -> None:
     if fuse not in ("nearest", "bilinear"):
         raise MdtkError(f"MODEL.HRNET_FUSE is {fuse!r}; choose nearest or bilinear")
     if fuse == "nearest":
         return
-    if not is_model_in_modules(name, ["hrnet"]):
-        raise MdtkError(f"MODEL.HRNET_FUSE bilinear does nothing for {name}; leave it at nearest")
+    if not is_hrnet(name):
+        raise MdtkError(f"MODEL.HRNET_FUSE bilinear does nothing for {key} {name}; leave it at nearest")
     for module in backbone.modules():
         if isinstance(module, nn.Upsample):
             module.mode, module.align_corners = "bilinear", True
@@ -155,7 +162,7 @@ def _plain_stem(backbone: nn.Module) -> tuple[nn.Conv2d, nn.BatchNorm2d] | None:
     return (conv, norm) if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d) else None
 
 
-def _probe(encoder: Encoder, name: str, in_channels: int) -> None:
+def _probe(encoder: Encoder, name: str, key: str, in_channels: int) -> None:
     """Runs an unfamiliar backbone once: checks its features, and freezes the parameters that none depends on."""
     height, width = PROBE_SIZE
     was_training = encoder.training
@@ -163,7 +170,7 @@ def _probe(encoder: Encoder, name: str, in_channels: int) -> None:
     try:
         features = encoder(torch.zeros(1, in_channels, height, width))
     except (AssertionError, RuntimeError, ValueError) as error:
-        raise MdtkError(f"MODEL.ENCODER: {name} does not take images of any size ({error})") from error
+        raise MdtkError(f"{key}: {name} does not take images of any size ({error})") from error
     expected = [
         (1, channels, height // reduction, width // reduction)
         for channels, reduction in zip(encoder.channels, encoder.reductions, strict=True)
@@ -171,7 +178,7 @@ def _probe(encoder: Encoder, name: str, in_channels: int) -> None:
     found = [tuple(feature.shape) for feature in features]
     powers = all(reduction & (reduction - 1) == 0 for reduction in encoder.reductions)
     if found != expected or not powers or not 2 <= encoder.reductions[-1] <= 32:
-        raise MdtkError(f"MODEL.ENCODER: {name} gives no pyramid of halved sizes (its features are {found})")
+        raise MdtkError(f"{key}: {name} gives no pyramid of halved sizes (its features are {found})")
     parameters = [p for p in encoder.parameters() if p.requires_grad]
     total = sum(feature.sum() for feature in features)
     for parameter, gradient in zip(parameters, torch.autograd.grad(total, parameters, allow_unused=True), strict=True):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mdtk.errors import MdtkError
-from mdtk.models.encoders import Encoder, build_encoder
+from mdtk.models.encoders import Encoder, build_encoder, is_hrnet
 
 POSE_SCALE = 0.01  # keeps the first poses small, so that training starts near the identity warp
 
@@ -164,12 +164,22 @@ def build_pose_network(
     *,
     encoder: str = "resnet18",
     pretrained: bool = False,
+    hrnet_fuse: str = "nearest",
     depth_channels: int | None = None,
 ) -> PoseNetwork:
-    """Builds a `PoseNetwork`: `encoder` by name for `separate`, `depth_channels` (coarsest feature) for `shared`."""
+    """Builds a `PoseNetwork`: `encoder` by name for `separate`, `depth_channels` (coarsest feature) for `shared`.
+
+    `hrnet_fuse` is for an HRNet `encoder` alone: no other has branches, and the depth encoder may be the HRNet.
+    """
     if kind != "separate":
         return PoseNetwork(kind, inputs, num_sources, shared_channels=depth_channels)
-    frames = 2 if inputs == "pairs" else 1 + num_sources
-    return PoseNetwork(
-        kind, inputs, num_sources, build_encoder(encoder, pretrained=pretrained, in_frames=frames, last_only=True)
+    network = build_encoder(
+        encoder,
+        key="MODEL.POSE_ENCODER",
+        pretrained=pretrained,
+        in_frames=2 if inputs == "pairs" else 1 + num_sources,
+        # It matters for the coarsest feature too: each stage's branches are fused before the next one's convolutions.
+        hrnet_fuse=hrnet_fuse if is_hrnet(encoder) else "nearest",
+        last_only=True,
     )
+    return PoseNetwork(kind, inputs, num_sources, network)

@@ -22,11 +22,12 @@ from mdtk.models.encoders import ALIASES
 from mdtk.models.system import DepthSystem
 
 MEBI = 2**20
+Given = Tensor | list[Tensor] | int  # an argument of a network
 
 
 @dataclass(frozen=True)
 class PartCost:
-    """One part of the system, for one image (or one pair of frames for the pose network).
+    """One part of the system, for one image (or one pair of frames for the pose network and learned intrinsics).
 
     `multiply_adds`: as thop counts them, normalisations and upsampling included (the field's published figures);
     `matrix_multiply_adds`: convolutions and matrix products alone, as torch's own counter sees them.
@@ -95,18 +96,21 @@ def _pose_costs(system: DepthSystem, features: list[Tensor], height: int, width:
         return [_cost("pose.decoder", pose.decoder, frames)]
     if pose.kind == "shared":
         return [_cost("pose.decoder", pose.decoder, [features[-1]] * pose.num_frames)]
-    coarsest = pose.encoder(frames)[-1]
-    return [_cost("pose.encoder", pose.encoder, frames), _cost("pose.decoder", pose.decoder, [coarsest])]
+    coarsest = [pose.encoder(frames)[-1]]
+    costs = [_cost("pose.encoder", pose.encoder, frames), _cost("pose.decoder", pose.decoder, coarsest)]
+    if system.intrinsics is not None:
+        costs.append(_cost("intrinsics", system.intrinsics, coarsest, height, width))
+    return costs
 
 
-def _cost(name: str, module: nn.Module, given: Tensor | list[Tensor]) -> PartCost:
+def _cost(name: str, module: nn.Module, *given: Given) -> PartCost:
     return PartCost(
-        name, count_parameters(module), thop_multiply_adds(module, given), torch_multiply_adds(module, given)
+        name, count_parameters(module), thop_multiply_adds(module, *given), torch_multiply_adds(module, *given)
     )
 
 
-def thop_multiply_adds(module: nn.Module, given: Tensor | list[Tensor], ignored: tuple[type, ...] = ()) -> int:
-    """Multiply-adds of `module(given)` by thop; layers of the types in `ignored` count nothing."""
+def thop_multiply_adds(module: nn.Module, *given: Given, ignored: tuple[type, ...] = ()) -> int:
+    """Multiply-adds of `module(*given)` by thop; layers of the types in `ignored` count nothing."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # thop warns of its own internals
         try:
@@ -114,15 +118,15 @@ def thop_multiply_adds(module: nn.Module, given: Tensor | list[Tensor], ignored:
         except ImportError as error:  # thop needs distutils, which Python 3.12 dropped and setuptools brings back
             raise MdtkError(f"thop cannot be imported ({error}); run: pip install thop setuptools") from error
         nothing = {kind: thop.vision.basic_hooks.zero_ops for kind in ignored}
-        total, _ = thop.profile(module, inputs=(given,), custom_ops=nothing, verbose=False)
+        total, _ = thop.profile(module, inputs=given, custom_ops=nothing, verbose=False)
     return int(total)
 
 
-def torch_multiply_adds(module: nn.Module, given: Tensor | list[Tensor]) -> int:
-    """Multiply-adds of the convolutions and matrix products in `module(given)`, by torch's counter."""
+def torch_multiply_adds(module: nn.Module, *given: Given) -> int:
+    """Multiply-adds of the convolutions and matrix products in `module(*given)`, by torch's counter."""
     counter = FlopCounterMode(display=False)
     with counter:
-        module(given)
+        module(*given)
     return counter.get_total_flops() // 2  # it counts a multiply-add as two operations
 
 

@@ -152,6 +152,7 @@ def build_model(cfg: CfgNode) -> DepthSystem:
             len(sources),
             encoder=model.POSE_ENCODER,
             pretrained=model.PRETRAINED,
+            hrnet_fuse=model.HRNET_FUSE,
             depth_channels=encoder.channels[-1],
         )
     if model.PREDICTIVE_MASK:

@@ -7,20 +7,18 @@ import struct
 from collections import OrderedDict
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 import torch
 
-from mdtk.engine.weights import load_parts
 from mdtk.errors import MdtkError
 from mdtk.interop import convert
+from mdtk.interop.imagenet import read_h5
 from mdtk.interop.mxnet_params import read_params
 from mdtk.interop.paddle import read_pdparams
-from mdtk.models import build_model
 from tests.helpers import published_networks as nets
 from tests.helpers.attack import Attack
-from tests.helpers.published_files import params_bytes, tensors, write_params
+from tests.helpers.published_files import params_bytes, write_params
 
 
 def _torch_zip(path: Path, content: object) -> None:
@@ -89,6 +87,24 @@ def test_paddle_slices_are_joined(tmp_path):
     path.write_bytes(pickle.dumps(content, protocol=2))
     with pytest.raises(MdtkError, match="slices of w do not fit"):
         read_pdparams(path)
+    nested = ()
+    for _ in range(60):
+        nested = (nested, nested)  # 2**60 leaves to hash
+    content["UnpackBigParamInfor@@"]["w"]["slices"] = [nested]
+    path.write_bytes(pickle.dumps(content, protocol=2))
+    with pytest.raises(MdtkError, match=r"slices of w do not fit together .a slice's name is not text"):
+        read_pdparams(path)
+
+
+@pytest.mark.parametrize(
+    ("read", "name"), [(read_pdparams, "x.pdparams"), (read_h5, "x.h5"), (read_params, "x.params")]
+)
+def test_a_missing_file_is_named(tmp_path, read, name):
+    with pytest.raises(MdtkError, match=rf"^checkpoint not found: \S+{name}; give an existing file$"):
+        read(tmp_path / name)
+    if name != "x.params":
+        with pytest.raises(MdtkError, match=rf"^checkpoint not found: \S+{name}; give an existing file$"):
+            convert(tmp_path / name, "imagenet")
 
 
 @pytest.mark.parametrize("magic", [0xF993FAC9, 0xF993FACA])
@@ -138,68 +154,6 @@ def test_gluon_folder_with_two_depth_files_is_refused(tmp_path):
         write_params(tmp_path / f"{name}.params", arrays)
     with pytest.raises(MdtkError, match=r"depth_best\.params, depth_final\.params"):
         convert(tmp_path)
-
-
-def _write_imagenet(path: Path, arrays: dict[str, np.ndarray]) -> Path:
-    if path.suffix == ".h5":
-        with h5py.File(path, "w") as file:
-            for name, array in arrays.items():
-                file[name] = array
-    elif path.suffix == ".pdparams":
-        path.write_bytes(pickle.dumps(nets.paddle_spelling(arrays), protocol=4))
-    else:
-        torch.save(tensors(arrays), path)
-    return path
-
-
-@pytest.mark.parametrize("suffix", [".h5", ".pdparams", ".pth"])
-def test_imagenet_weights_start_a_training(tmp_path, suffix):
-    arrays = nets.resnet18(prefix="")
-    converted = convert(_write_imagenet(tmp_path / f"resnet18-pytorch{suffix}", arrays))
-    assert sorted(name.rpartition(":")[2] for name in converted.dropped) == ["fc.bias", "fc.weight"]
-    system = build_model(converted.cfg)
-    load_parts(system, converted.state, ["depth.encoder.backbone", "pose.encoder.backbone"], "test")
-    conv1 = torch.from_numpy(arrays["conv1.weight"])
-    assert torch.equal(system.depth.encoder.backbone.conv1.weight, conv1)
-    torch.testing.assert_close(system.pose.encoder.backbone.conv1.weight, torch.cat([conv1, conv1], 1) / 2)
-    cfg = converted.cfg.clone()
-    cfg.MODEL.CONTEXT_STEM = True
-    with_stem = build_model(cfg)
-    load_parts(with_stem, converted.state, ["depth.encoder", "pose.encoder"], "test")
-    assert torch.equal(with_stem.depth.encoder.context.conv.weight, conv1)
-
-
-def test_imagenet_file_must_be_complete(tmp_path):
-    arrays = nets.resnet18(prefix="")
-    del arrays["layer3.0.conv2.weight"]
-    arrays["extra"] = np.zeros(2, np.float32)
-    with pytest.raises(MdtkError, match=r"missing: x\.h5:layer3\.0\.conv2\.weight; unexpected: x\.h5:extra"):
-        convert(_write_imagenet(tmp_path / "x.h5", arrays))
-
-
-@pytest.mark.parametrize("kind", ["external link", "soft link", "group", "external storage", "virtual", "text"])
-def test_h5_that_reaches_out_is_refused(tmp_path, kind):
-    secret = tmp_path / "secret.bin"
-    secret.write_bytes(np.ones(4, np.float32).tobytes())
-    with h5py.File(tmp_path / "other.h5", "w") as other:
-        other["a"] = np.ones(4, np.float32)
-    with h5py.File(tmp_path / "x.h5", "w") as file:
-        if kind == "external link":
-            file["a"] = h5py.ExternalLink("other.h5", "a")
-        elif kind == "soft link":
-            file["a"] = h5py.SoftLink("/b")
-        elif kind == "group":
-            file.create_group("a")
-        elif kind == "external storage":
-            file.create_dataset("a", (4,), "f4", external=[(str(secret), 0, 16)])
-        elif kind == "virtual":
-            layout = h5py.VirtualLayout((4,), "f4")
-            layout[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "a", (4,))
-            file.create_virtual_dataset("a", layout)
-        else:
-            file["a"] = "text"
-    with pytest.raises(MdtkError, match="refused, a is not a plain array"):
-        convert(tmp_path / "x.h5")
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 damaged", b"\x80\x02}q", b"no checkpoint at all"])

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+import mdtk.models.encoders as encoders
+from mdtk.config import default_config
 from mdtk.errors import MdtkError
+from mdtk.models import build_model
 from mdtk.models.pose import POSE_SCALE, PoseCNN, PoseDecoder, PoseNetwork, build_pose_network
 
 
@@ -92,6 +95,54 @@ def test_outputs_are_scaled_means():
 
 def test_pose_cnn_predicts_one_motion_a_further_frame():
     assert PoseCNN(4)(torch.rand(1, 12, 128, 128))[0].shape == (1, 3, 3)
+
+
+def test_the_hrnet_fuse_reaches_the_pose_encoder():
+    """Only the coarsest branch is kept, yet it has seen the others: the fuse changes the motion."""
+    torch.manual_seed(0)
+    nearest = build_pose_network("separate", "pairs", 2, encoder="hrnet18").eval()
+    bilinear = build_pose_network("separate", "pairs", 2, encoder="hrnet18", hrnet_fuse="bilinear").eval()
+    bilinear.load_state_dict(nearest.state_dict())
+    pair = torch.rand(1, 6, 64, 64)
+    with torch.no_grad():
+        left, right = nearest.encoder(pair)[-1], bilinear.encoder(pair)[-1]
+    assert (left - right).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(("name", "fuses"), [("hrnet18", {("bilinear", True)}), ("resnet18", set())])
+def test_the_recipe_decides_the_fuse_of_both_encoders(name, fuses):
+    cfg = default_config()
+    cfg.MODEL.ENCODER, cfg.MODEL.POSE_ENCODER, cfg.MODEL.HRNET_FUSE = "hrnet18", name, "bilinear"
+    with torch.device("meta"):
+        system = build_model(cfg)
+    for encoder, expected in ((system.depth.encoder, {("bilinear", True)}), (system.pose.encoder, fuses)):
+        found = [module for module in encoder.modules() if isinstance(module, torch.nn.Upsample)]
+        assert {(module.mode, module.align_corners) for module in found} == expected
+
+
+@pytest.mark.parametrize("key", ["ENCODER", "POSE_ENCODER"])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("resnet81", "timm has no backbone named 'resnet81'"),
+        ("vit_tiny_patch16_224", "vit_tiny_patch16_224 does not take images of any size"),
+        ("convmixer_768_32", "convmixer_768_32 gives no pyramid of halved sizes"),
+    ],
+)
+def test_an_unsuitable_encoder_is_named_with_its_key(key, name, message):
+    cfg = default_config()
+    cfg.MODEL[key] = name
+    with pytest.raises(MdtkError, match=rf"^MODEL\.{key}: {message}"):
+        build_model(cfg)
+
+
+def test_a_pose_encoder_without_features_is_named_with_its_key(monkeypatch):
+    def refuse(*_args, **_options):
+        raise RuntimeError("features_only not implemented")
+
+    monkeypatch.setattr(encoders.timm, "create_model", refuse)
+    with pytest.raises(MdtkError, match=r"^MODEL\.POSE_ENCODER: timm cannot give the features of resnet18"):
+        build_pose_network("separate", "pairs", 2)
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,10 @@ def test_multiply_adds_of_a_known_convolution():
         ({}, ["depth.encoder", "depth.decoder", "pose.encoder", "pose.decoder"]),
         ({"POSE": "posecnn", "PREDICTIVE_MASK": True}, ["depth.encoder", "depth.decoder", "mask", "pose.decoder"]),
         ({"POSE": "shared"}, ["depth.encoder", "depth.decoder", "pose.decoder"]),
+        (
+            {"LEARN_INTRINSICS": True},
+            ["depth.encoder", "depth.decoder", "pose.encoder", "pose.decoder", "intrinsics"],
+        ),
     ],
 )
 def test_every_part_is_counted(model, parts):
@@ -90,6 +94,13 @@ def test_every_part_is_counted(model, parts):
     after = system.state_dict()
     assert after.keys() == before.keys(), "thop's counters must not stay in the model"
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+
+
+def test_the_intrinsics_head_costs_its_two_layers():
+    cost = part_costs(build_model(recipe(LEARN_INTRINSICS=True)), 64, 96)[-1]
+    assert cost.name == "intrinsics"
+    assert cost.parameters == 2 * (512 * 2 + 2)
+    assert cost.multiply_adds == cost.matrix_multiply_adds == 2 * 512 * 2
 
 
 def test_timing_counts_its_runs():
