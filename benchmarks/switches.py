@@ -24,9 +24,13 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from mdtk.config import load_config
+from mdtk.engine.weights import write_weights
 from mdtk.errors import MdtkError, run_tool
 from mdtk.files import ROOT, write_text
+from mdtk.models import build_model
 
+RECIPE = ROOT / "configs" / "sample" / "monodepth2.yaml"
 BDE = "MODEL.DECODER grid MODEL.CONTEXT_STEM true MODEL.SCALES [0] SOLVER.OPTIMIZER adamw SOLVER.WEIGHT_DECAY 0.01"
 VIEWS = f"{BDE} VIEWS.LOCAL_CROP true VIEWS.SPLIT_PERMUTE true AUGMENT.JITTER_PER_FRAME true"
 SWITCHES = {
@@ -64,6 +68,8 @@ SWITCHES = {
     "bf16": "SOLVER.PRECISION bf16",
     "accumulation, clipping": "SOLVER.ACCUMULATE 2 SOLVER.CLIP_GRAD 1.0",
     "SGD, warm-up": "SOLVER.OPTIMIZER sgd SOLVER.LR 1e-2 SOLVER.WARMUP_STEPS 5",
+    "cosine schedule": "SOLVER.SCHEDULE cosine",
+    "depth network from a file": "MODEL.WEIGHTS {weights} MODEL.WEIGHTS_PARTS [depth]",
 }
 SMALL = """DATA.HEIGHT 64 DATA.WIDTH 96 DATA.WORKERS 0 DATA.VAL_LIMIT 8 SOLVER.BATCH_SIZE 8 SOLVER.LR 3e-4
     SOLVER.SCHEDULE step EVAL.PROTOCOLS [] LOG.PERIOD 1 LOG.IMAGES 0 LOG.TENSORBOARD false"""
@@ -81,9 +87,14 @@ class Row:
 
 def run_switch(name: str, steps: int, folder: Path) -> Row:
     start = time.perf_counter()
+    switch = SWITCHES[name]
+    if "{weights}" in switch:
+        weights = folder.with_name("weights.pth")
+        write_weights(weights, {"model": build_model(load_config(RECIPE)).state_dict()})
+        switch = switch.format(weights=weights)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    command += [str(ROOT / "tools" / "train.py"), "--config", str(ROOT / "configs" / "sample" / "monodepth2.yaml")]
-    command += [*shlex.split(f"{SMALL} {SWITCHES[name]}"), "OUT_DIR", str(folder), "SOLVER.MAX_STEPS", str(steps)]
+    command += [str(ROOT / "tools" / "train.py"), "--config", str(RECIPE)]
+    command += [*shlex.split(f"{SMALL} {switch}"), "OUT_DIR", str(folder), "SOLVER.MAX_STEPS", str(steps)]
     command += ["CHECKPOINT.PERIOD", str(steps // 2)]
     env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -110,6 +121,12 @@ def run_switch(name: str, steps: int, folder: Path) -> Row:
 
 def table(rows: list[Row], steps: int) -> str:
     lines = [
+        "# Every switch trains",
+        "",
+        f"`python benchmarks/switches.py --steps {steps} --output FILE.md`: two processes on the sample world at 96x64,",
+        f"batch 8, from scratch; killed (-9) at step {steps // 2}, the same command again to the end. Mean losses of the",
+        "first and the last steps; losses of different switches do not compare.",
+        "",
         f"| switch | first {steps // 4} steps | last {steps // 4} steps | killed, resumed, finite, lower |",
         "|---|---|---|---|",
     ]
