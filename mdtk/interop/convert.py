@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import torch
+
 from mdtk.config import check, override
 from mdtk.engine.weights import read_torch
 from mdtk.errors import MdtkError
@@ -15,6 +17,7 @@ from mdtk.interop.imagenet import convert_imagenet
 from mdtk.interop.monodepth2 import convert_monodepth2
 from mdtk.interop.paddle import convert_paddle
 from mdtk.interop.transfer import ConvertedCheckpoint
+from mdtk.models import build_model
 
 CONVERTERS: dict[str, Callable[[Path], ConvertedCheckpoint]] = {
     "monodepth2": convert_monodepth2,
@@ -26,6 +29,7 @@ CONVERTERS: dict[str, Callable[[Path], ConvertedCheckpoint]] = {
 
 HDF5_START = b"\x89HDF\r\n\x1a\n"
 MXNET_START = b"\x12\x01\0\0\0\0\0\0"
+LISTED = 8  # parameters named in an error before it says how many more there are
 CHANGEABLE = ("DATA.", "EVAL.", "MODEL.MIN_DEPTH", "MODEL.MAX_DEPTH")
 
 
@@ -97,15 +101,34 @@ def convert(
                 f"{key}: a conversion takes this from the checkpoint; only DATA.*, EVAL.*, "
                 "MODEL.MIN_DEPTH and MODEL.MAX_DEPTH may be given"
             )
-    name = recognise(path) if format == "auto" else format
-    if pose_path is None:
-        converted = CONVERTERS[name](Path(path))
-    elif name == "imagenet":
-        converted = convert_imagenet(Path(path), Path(pose_path))
-    else:
-        raise MdtkError(f"--pose_input goes with the ImageNet weights of a backbone; {path} is a {name} checkpoint")
+    converted = _read(Path(path), recognise(path) if format == "auto" else format, pose_path)
     override(converted.cfg, overrides)
     check(converted.cfg)
     if not converted.meta.get("partial"):
+        _check_fit(converted, f"{path} does not fit {' '.join(overrides) or 'its own options'}")
         converted.meta |= {"height": converted.cfg.DATA.HEIGHT, "width": converted.cfg.DATA.WIDTH}
     return converted
+
+
+def _read(path: Path, name: str, pose_path: str | os.PathLike | None) -> ConvertedCheckpoint:
+    if pose_path is None:
+        return CONVERTERS[name](path)
+    if name != "imagenet":
+        raise MdtkError(f"--pose_input goes with the ImageNet weights of a backbone; {path} is a {name} checkpoint")
+    return convert_imagenet(path, Path(pose_path))
+
+
+def _check_fit(converted: ConvertedCheckpoint, complaint: str) -> None:
+    """The networks of the cfg, as they are now, must be those of the state: else `load_model` could not open it."""
+    with torch.device("meta"):
+        networks = build_model(converted.cfg).state_dict()
+    wanted = {name: tuple(tensor.shape) for name, tensor in networks.items()}
+    found = {name: tuple(tensor.shape) for name, tensor in converted.state.items()}
+    problems = [
+        f"{name} is {found.get(name, 'missing')}, not {wanted.get(name, 'wanted')}"
+        for name in sorted(wanted.keys() | found.keys())
+        if wanted.get(name) != found.get(name)
+    ]
+    if problems:
+        more = f"; and {len(problems) - LISTED} more" if len(problems) > LISTED else ""
+        raise MdtkError(f"{complaint}: {'; '.join(problems[:LISTED])}{more}; leave out or change what was given")

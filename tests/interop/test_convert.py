@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 
 import numpy as np
@@ -219,6 +220,37 @@ def test_what_is_not_stored_can_be_given(tmp_path, parts):
     assert any("stereo is not stored" in note for note in converted.notes)
     with pytest.raises(MdtkError, match=r"MODEL\.ENCODER: a conversion takes this from the checkpoint"):
         convert(path, overrides=["MODEL.ENCODER", "resnet50"])
+
+
+STEREO_ALONE = ["DATA.SOURCES", "[]", "DATA.STEREO", "true"]
+
+
+def test_what_is_given_must_fit_the_networks(tmp_path, parts):
+    """What is written can be opened: overrides that ask for other networks than the checkpoint has are refused."""
+    folder = write_monodepth2(tmp_path / "m2", parts)
+    with pytest.raises(MdtkError) as caught:
+        convert(folder, overrides=STEREO_ALONE)
+    start = f"{folder} does not fit {' '.join(STEREO_ALONE)}: pose.decoder.convs.0.bias is (256,), not wanted; "
+    assert str(caught.value).startswith(start)
+    assert "; and 120 more; leave out or change what was given" in str(caught.value)
+    for given in (["DATA.SOURCES", "[1, 2, 3]"], ["DATA.STEREO", "true"]):
+        convert(folder, overrides=given).save(tmp_path / "native.pth")
+        assert load_model(tmp_path / "native.pth").system.pose is not None
+
+
+@pytest.mark.parametrize(
+    ("more", "given", "name"),
+    [
+        ({"pose_encoder": nets.resnet18(frames=3)}, ["DATA.SOURCES", "[-1, 1, 2]"], "pose.encoder.backbone.conv1"),
+        ({"predictive_mask": nets.skip_decoder(out_channels=2)}, ["DATA.STEREO", "true"], "mask.heads"),
+        ({"predictive_mask": nets.skip_decoder(out_channels=2)}, ["DATA.SOURCES", "[1]"], "mask.heads"),
+    ],
+)
+def test_the_number_of_sources_must_fit_the_networks(tmp_path, parts, more, given, name):
+    folder = write_monodepth2(tmp_path, {**parts, **more})
+    convert(folder)
+    with pytest.raises(MdtkError, match=rf"does not fit {re.escape(' '.join(given))}: .*{name}\S+ is \(\d+,.*, not \("):
+        convert(folder, overrides=given)
 
 
 def test_recognition(tmp_path, parts):
