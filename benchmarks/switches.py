@@ -123,9 +123,9 @@ def table(rows: list[Row], steps: int) -> str:
     lines = [
         "# Every switch trains",
         "",
-        f"`python benchmarks/switches.py --steps {steps} --output FILE.md`: two processes on the sample world at 96x64,",
-        f"batch 8, from scratch; killed (-9) at step {steps // 2}, the same command again to the end. Mean losses of the",
-        "first and the last steps; losses of different switches do not compare.",
+        f"`python benchmarks/switches.py --steps {steps} --output FILE.md`: two processes on the sample at 96x64,",
+        f"batch 8, from scratch; killed (-9) at step {steps // 2}, the same command again to the end. Mean losses of",
+        "the first and the last steps; losses of different switches do not compare.",
         "",
         f"| switch | first {steps // 4} steps | last {steps // 4} steps | killed, resumed, finite, lower |",
         "|---|---|---|---|",
