@@ -1,0 +1,57 @@
+#!/usr/bin/env python3
+"""How much of the images a model's depth and motion explain: photometric errors of warped and unwarped sources.
+
+  python benchmarks/photometric.py --checkpoint FILE [--split train] [KEY VALUE ...]
+
+Over all entries of the list, without augmentation: SSIM and L1 as in training, at full resolution. "least" takes the
+better source at each pixel, as the minimum reprojection does; "mean" the mean over the sources.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+
+import torch
+from torch.utils.data import DataLoader
+
+from mdtk.config import load_config, set_of
+from mdtk.data.batch import collate
+from mdtk.data.build import Chunks, build_mono_dataset
+from mdtk.data.dataset import NO_DRAWS
+from mdtk.engine.distributed import pick_device
+from mdtk.engine.step import forward
+from mdtk.engine.trainer import build_loss_options
+from mdtk.errors import run_tool
+from mdtk.evaluation.command import merged_config
+from mdtk.models import load_model
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--checkpoint", required=True)
+    parser.add_argument("--split", default="", help="list of entries; default: DATA.TRAIN_SPLIT")
+    parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="configuration keys to set")
+    args = parser.parse_intermixed_args()
+    device = pick_device(load_config(None, args.overrides).DEVICE)
+    model = load_model(args.checkpoint, device)
+    cfg = merged_config(model, "", args.overrides)
+    dataset = build_mono_dataset(set_of(cfg), cfg, args.split or cfg.DATA.TRAIN_SPLIT, NO_DRAWS)
+    keys = [(0, index) for index in range(len(dataset))]
+    batches = DataLoader(dataset, batch_sampler=Chunks(keys, cfg.EVAL.BATCH_SIZE), collate_fn=collate)
+    options = dataclasses.replace(build_loss_options(cfg), automask=False, report_identity=True)
+    sums = torch.zeros(2, 2, dtype=torch.float64, device=device)
+    for batch in batches:
+        for row, reprojection in enumerate(("min", "mean")):
+            with torch.no_grad():
+                losses = forward(
+                    model.system, batch.to(device), dataclasses.replace(options, reprojection=reprojection)
+                )
+            values = [losses.scalars["full/warped"], losses.scalars["full/identity"]]
+            sums[row] += torch.stack(values).double() * len(batch)
+    for name, (warped, unwarped) in zip(("least", "mean"), (sums / len(dataset)).tolist(), strict=True):
+        print(f"{name:6} warped {warped:.4f}  unwarped {unwarped:.4f}  ratio {warped / unwarped:.3f}")
+
+
+if __name__ == "__main__":
+    run_tool(main)
