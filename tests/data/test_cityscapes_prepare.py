@@ -137,7 +137,12 @@ def start(options, workers):
     command += ["--dump_root", options.dump_root, "--img_height", options.height, "--img_width", options.width]
     command += ["--seq_length", 3, "--num_threads", workers]
     return subprocess.Popen(
-        list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        list(map(str, command)),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # tests in a shell's background ignore Ctrl-C
     )
 
 
