@@ -18,6 +18,8 @@ _C.ROOTS.MAKE3D = "make3d"
 _C.ROOTS.CITYSCAPES = "cityscapes"  # the official tree (leftImg8bit_sequence, camera, …): evaluation
 _C.ROOTS.CITYSCAPES_PREPARED = "cityscapes_prepared"  # what tools/prepare_cityscapes.py wrote: training
 
+PUBLISHED_BASELINE = 0.1  # depth units of the stereo baseline in published trainings, for EVAL.STEREO_SCALE
+
 # -- Training data ----------------------------------------------------------------------------------
 _C.DATA = Node()
 _C.DATA.NAME = "kitti_raw"  # the family: a key of mdtk.data.registry.DATASETS
@@ -29,7 +31,7 @@ _C.DATA.HEIGHT = 192  # network input height, pixels, a multiple of 32
 _C.DATA.WIDTH = 640  # network input width, pixels, a multiple of 32
 _C.DATA.SOURCES = [-1, 1]  # offsets of the source frames, in frames; empty with STEREO: stereo only
 _C.DATA.STEREO = False  # add the other camera of the rig as a source
-_C.DATA.BASELINE = 0.1  # what the stereo baseline counts in depth units (published: 0.1); 0: the rig's true metres
+_C.DATA.BASELINE = PUBLISHED_BASELINE  # what the stereo baseline counts in depth units; 0: the rig's true metres
 _C.DATA.INTRINSICS = "nominal"  # nominal: the family's published constants; calibrated: of each drive and camera
 _C.DATA.DEPTH_RANGE = [
     0.0,

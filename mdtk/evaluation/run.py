@@ -14,6 +14,7 @@ from yacs.config import CfgNode
 from mdtk.config import data_sets, set_of
 from mdtk.data.family import Family
 from mdtk.data.registry import build_eval_family, build_family
+from mdtk.defaults import PUBLISHED_BASELINE
 from mdtk.engine import distributed
 from mdtk.errors import MdtkError
 from mdtk.evaluation import benchmark
@@ -27,7 +28,6 @@ from mdtk.evaluation.sharding import shard_batches, together
 from mdtk.evaluation.sources import FamilyModel, ModelSource, Source
 from mdtk.evaluation.trivial import Trivial, evenly_spaced, from_grids
 
-PUBLISHED_BASELINE = 0.1  # depth units of the stereo baseline in the published trainings, behind EVAL.STEREO_SCALE
 _TRIVIAL: dict[str, Trivial] = {}  # by configuration: an evaluation each epoch reads the training ground truth once
 
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from yacs.config import CfgNode
 
 from mdtk.config import set_of
+from mdtk.defaults import PUBLISHED_BASELINE
 from mdtk.errors import MdtkError
-
-PUBLISHED_BASELINE = 0.1  # depth units that EVAL.STEREO_SCALE belongs to
 
 
 @dataclass(frozen=True)
