@@ -69,7 +69,7 @@ def build_val_loader(cfg: CfgNode, rank: int, world_size: int, device: torch.dev
     dataset = MixedDataset(sets)
     count = min(len(dataset), cfg.DATA.VAL_LIMIT or len(dataset))
     chosen = [int(i * len(dataset) / count) for i in range(count)]
-    keys = [(0, chosen[i]) for i in share(count, rank, world_size)]
+    keys = [(0, i, chosen[i]) for i in share(count, rank, world_size)]
     size = max(1, cfg.SOLVER.BATCH_SIZE // world_size // cfg.SOLVER.ACCUMULATE)
     return build_loader(dataset, Chunks(keys, size), min(cfg.DATA.WORKERS, 2), device)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from mdtk.data.batch import Sample
 from mdtk.data.family import STEREO, Family, Offset
 from mdtk.data.images import magnified_crop, resize_frames
 
-Key = tuple[int, int]  # (epoch, index): what the sampler asks for
+Key = tuple[int, int, int]  # (epoch, position in the epoch, index): what the sampler asks for
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ NO_DRAWS = DrawOptions(flip=0.0, jitter=0.0)
 
 @dataclass(frozen=True)
 class Draws:
-    """One sample's draws. The order of drawing is fixed, so one option never changes another's draws."""
+    """One sample's draws. Each augmentation has a generator of its own, so one never changes another's draws."""
 
     flip: bool
     jitter_n5: np.ndarray
@@ -46,24 +47,30 @@ class Draws:
     cut: tuple[float, float]  # where the target is cut, as fractions of width and height
 
     @staticmethod
-    def draw(options: DrawOptions, generator: np.random.Generator, frames: int) -> Draws:
-        """The draws of a sample of `frames` frames; drawn per frame, the crop and the permuted target have own rows."""
-        flip = bool(generator.random() < options.flip)
-        on = generator.random() < options.jitter
-        ratio = generator.uniform(*options.crop_ratio)
-        crop = (ratio, generator.random(), generator.random())
-        cut = tuple(generator.uniform(*options.permute_ratio, size=2))
+    def draw(options: DrawOptions, seeds: Sequence[int], frames: int) -> Draws:
+        """The draws of a sample of `frames` frames; drawn per frame, the crop and the permuted target have own rows.
+
+        `seeds`: the numbers that tell this sample from every other of the run.
+        """
+        generator = {
+            name: np.random.default_rng((*seeds, zlib.crc32(name.encode())))
+            for name in ("flip", "jitter", "crop", "permuted")
+        }
+        flip = bool(generator["flip"].random() < options.flip)
+        crop = tuple(generator["crop"].uniform((options.crop_ratio[0], 0, 0), (options.crop_ratio[1], 1, 1)))
+        cut = tuple(generator["permuted"].uniform(*options.permute_ratio, size=2))
         rows = frames + 2 if options.per_frame else 1
+        on = generator["jitter"].random() < options.jitter
         spread = np.array([options.brightness, options.contrast, options.saturation, options.hue])
-        factors = generator.uniform(-spread, spread, size=(rows, 4)) + np.array([1, 1, 1, 0])
+        factors = generator["jitter"].uniform(-spread, spread, size=(rows, 4)) + np.array([1, 1, 1, 0])
         jitter = np.concatenate([np.full((rows, 1), on), factors], 1).astype(np.float32)
-        order = generator.permuted(np.tile(np.arange(4), (rows, 1)), axis=1)
+        order = generator["jitter"].permuted(np.tile(np.arange(4), (rows, 1)), axis=1)
         return Draws(flip, jitter, order, crop, cut)
 
 
 class MonoDataset(Dataset):
-    """Training samples of one family. An item is asked for by (epoch, index): its draws follow from the seed, the
-    epoch and the index alone, whatever the number of workers, processes or restarts.
+    """Training samples of one family. An item is asked for by (epoch, position in the epoch, index): its draws follow
+    from the seed, the epoch and the position alone, whatever the number of workers, processes or restarts.
 
     Args: sources in frames, `stereo` appends the other camera; size (width, height) of the network's input;
     baseline in depth units (0: the rig's metres); depth_range: depth of this set's sigmoid at 1 and at 0.
@@ -90,9 +97,8 @@ class MonoDataset(Dataset):
         return len(self.family)
 
     def __getitem__(self, key: Key) -> Sample:
-        epoch, index = key
-        generator = np.random.default_rng((self.seed, epoch, index))
-        draws = Draws.draw(self.options, generator, len(self.offsets))
+        epoch, position, index = key
+        draws = Draws.draw(self.options, (self.seed, epoch, position), len(self.offsets))
         images = self.family.images(index, self.offsets)
         K = self.family.resized_intrinsics(index, images[0].size, self.size)
         return Sample(
@@ -143,6 +149,6 @@ class MixedDataset(Dataset):
         return int(self.starts[-1])
 
     def __getitem__(self, key: Key) -> Sample:
-        epoch, index = key
+        epoch, position, index = key
         which = int(np.searchsorted(self.starts, index, side="right")) - 1
-        return self.sets[which][epoch, index - int(self.starts[which])]
+        return self.sets[which][epoch, position, index - int(self.starts[which])]

@@ -15,7 +15,7 @@ def share(count: int, rank: int, world_size: int) -> range:
 
 
 class TrainSampler:
-    """Batches of (epoch, index) keys for one process, from `start_step` to `stop_step`, over all epochs in between.
+    """Batches of (epoch, position, index) keys for one process, over all epochs from `start_step` to `stop_step`.
 
     An epoch is a permutation drawn from (seed, epoch); its last incomplete batch is left out. Step k of an epoch
     takes the k-th run of `batch_size` samples and each process its share of that run, so the same samples make a
@@ -57,11 +57,11 @@ class TrainSampler:
             start += size
         return generator.permutation(np.concatenate(picks).astype(int))
 
-    def __iter__(self) -> Iterator[list[tuple[int, int]]]:
+    def __iter__(self) -> Iterator[list[tuple[int, int, int]]]:
         epoch, order = -1, np.empty(0, int)
         for step in range(self.start_step, self.stop_step):
             if step // self.steps_per_epoch != epoch:
                 epoch = step // self.steps_per_epoch
                 order = self.epoch_order(epoch)
             first = (step % self.steps_per_epoch) * self.batch_size + self.rank * self.part
-            yield [(epoch, int(index)) for index in order[first : first + self.part]]
+            yield [(epoch, place, int(order[place])) for place in range(first, first + self.part)]

@@ -34,23 +34,30 @@ def same(left, right) -> bool:
     return all(np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b for a, b in pairs)
 
 
-def test_a_sample_follows_from_epoch_and_index(dataset):
-    assert same(dataset[3, 2], dataset[3, 2])
-    assert not same(dataset[3, 2], dataset[4, 2])
-    frames = dataset[0, 0].frames_n3hw
+def test_a_sample_follows_from_epoch_position_and_index(dataset):
+    assert same(dataset[3, 7, 2], dataset[3, 7, 2])
+    assert not same(dataset[3, 7, 2], dataset[4, 7, 2])
+    frames = dataset[0, 0, 0].frames_n3hw
     assert (frames.dtype, frames.shape) == (np.uint8, (3, 3, 32, 64))
+
+
+def test_a_repeated_image_is_augmented_anew(dataset):
+    """With DATA.WEIGHT 2 an epoch holds an image twice; two sets have equal indices: neither shares its parameters."""
+    first, second = dataset[0, 3, 2], dataset[0, 9, 2]
+    assert first.name == second.name
+    assert not np.array_equal(first.jitter_n5, second.jitter_n5)
 
 
 def test_one_option_does_not_change_anothers_draws(dataset):
     part = dataset.sets[0]
     plain = MonoDataset(part.family, [-1, 1], False, (64, 32), options=DrawOptions(), seed=part.seed)
-    for key in ((0, 0), (2, 1)):
+    for key in ((0, 0, 0), (2, 5, 1)):
         assert plain[key].flip == part[key].flip
         np.testing.assert_array_equal(plain[key].jitter_n5, part[key].jitter_n5)
 
 
 def test_workers_give_the_same_batches(dataset):
-    keys = [[(0, 0), (0, 3)], [(1, 2), (1, 1)]]
+    keys = [[(0, 0, 0), (0, 1, 3)], [(1, 0, 2), (1, 1, 1)]]
     alone = list(build_loader(dataset, keys, 0, torch.device("cpu")))
     workers = list(build_loader(dataset, keys, 2, torch.device("cpu")))
     for left, right in zip(alone, workers, strict=True):
@@ -69,7 +76,7 @@ def test_a_workers_error_is_one_sentence(tiny_recipe, dataset, tmp_path):
     family.__dict__.update(broken.family.__dict__)
     broken.family = family
     with pytest.raises(MdtkError) as caught:
-        list(build_loader(broken, [[(0, 0)]], 1, torch.device("cpu")))
+        list(build_loader(broken, [[(0, 0, 0)]], 1, torch.device("cpu")))
     assert sentence(caught.value) == "image not found: x.png; fetch it"
 
 
@@ -78,7 +85,7 @@ def test_sampler_takes_each_sample_once_an_epoch_whatever_the_ranks():
     parts = [list(TrainSampler([10], [1.0], 4, seed=7, rank=rank, world_size=2)) for rank in (0, 1)]
     assert len(one) == 2
     assert [sorted(a + b) for a, b in zip(*parts, strict=True)] == [sorted(batch) for batch in one]
-    taken = [index for batch in one for _, index in batch]
+    taken = [index for batch in one for _, _, index in batch]
     assert len(set(taken)) == len(taken) == 8
 
 
@@ -89,7 +96,7 @@ def test_sampler_resumes_in_mid_epoch():
         return list(sampler)
 
     assert steps(5) == steps(0)[5:]
-    assert {epoch for epoch, _ in steps(0)[4]} == {1}
+    assert {epoch for epoch, _, _ in steps(0)[4]} == {1}
 
 
 def test_sampler_weights():
@@ -153,11 +160,10 @@ def test_jitter_is_torchvisions(order):
 
 def test_jitter_is_shared_by_the_frames_or_drawn_for_each():
     image = torch.rand(1, 1, 3, 8, 8).expand(1, 3, 3, 8, 8)
-    generator = np.random.default_rng(0)
     from mdtk.data.dataset import Draws
 
     for per_frame in (False, True):
-        draws = Draws.draw(DrawOptions(jitter=1.0, per_frame=per_frame), generator, 3)
+        draws = Draws.draw(DrawOptions(jitter=1.0, per_frame=per_frame), (0, 0, 0), 3)
         jitter, order = torch.from_numpy(draws.jitter_n5)[None], torch.from_numpy(draws.order_n4)[None]
         out = color_jitter(image, jitter, order, slice(0, 3))
         assert torch.equal(out[:, 0], out[:, 1]) != per_frame
@@ -176,7 +182,7 @@ def test_crop_is_the_part_of_the_magnified_image():
 def test_flipped_crop_is_the_crop_of_the_flipped_image(dataset):
     """Image, crop and K agree after the flip: the crop's pixels are found in the flipped whole image."""
     part = dataset.sets[0]
-    key = next((epoch, index) for epoch in range(9) for index in range(4) if part[epoch, index].flip)
+    key = next((epoch, index, index) for epoch in range(9) for index in range(4) if part[epoch, index, index].flip)
     batch = collate([part[key]])
     batch = dataclasses.replace(batch, jitter_bn5=batch.jitter_bn5 * 0)
     full, crop, _ = build_views(augment(batch), batch)
