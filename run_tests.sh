@@ -5,4 +5,4 @@ source "$(dirname "${BASH_SOURCE[0]}")/tools/venv.sh"
 ruff check --quiet --output-format concise .
 ruff format --check --quiet .
 export OMP_NUM_THREADS=1
-exec python -m pytest "$@"
+exec python -m pytest --numprocesses auto "$@"

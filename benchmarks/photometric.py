@@ -16,15 +16,15 @@ import torch
 from torch.utils.data import DataLoader
 
 from mdtk.config import load_config, set_of
+from mdtk.core.distributed import pick_device
+from mdtk.core.errors import run_tool
 from mdtk.data.batch import collate
-from mdtk.data.build import Chunks, build_mono_dataset
-from mdtk.data.dataset import NO_DRAWS
-from mdtk.engine.distributed import pick_device
-from mdtk.engine.step import forward
-from mdtk.engine.trainer import build_loss_options
-from mdtk.errors import run_tool
+from mdtk.data.loader import Chunks, build_mono_dataset
+from mdtk.data.samples import NO_DRAWS
 from mdtk.evaluation.command import merged_config
 from mdtk.models import load_model
+from mdtk.training.step import forward
+from mdtk.training.train import build_loss_options
 
 
 def main() -> None:

@@ -25,9 +25,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mdtk.config import load_config
-from mdtk.engine.weights import write_weights
-from mdtk.errors import MdtkError, run_tool
-from mdtk.files import ROOT, write_text
+from mdtk.core.errors import MdtkError, run_tool
+from mdtk.core.files import ROOT, write_text
+from mdtk.core.weights import write_weights
 from mdtk.models import build_model
 
 RECIPE = ROOT / "configs" / "sample" / "monodepth2.yaml"

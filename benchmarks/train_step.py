@@ -18,13 +18,13 @@ from collections.abc import Callable
 import torch
 
 from mdtk.config import load_config
-from mdtk.data.build import build_train_data, synthetic_batch
-from mdtk.engine.distributed import pick_device
-from mdtk.engine.solver import build_optimizer
-from mdtk.engine.step import forward
-from mdtk.engine.trainer import build_loss_options
-from mdtk.errors import MdtkError, run_tool
+from mdtk.core.distributed import pick_device
+from mdtk.core.errors import MdtkError, run_tool
+from mdtk.data.loader import build_train_data, synthetic_batch
 from mdtk.models import build_model
+from mdtk.training.solver import build_optimizer
+from mdtk.training.step import forward
+from mdtk.training.train import build_loss_options
 
 
 def median_seconds(function: Callable[[int], object], repeats: int, device: torch.device) -> float:
@@ -72,7 +72,7 @@ def measure_loader(cfg, count: int) -> dict[str, float]:
     dataset = build_train_data(cfg, 0, 1)[0].sets[0]
     cpu = torch.device("cpu")
     indices = [round(i * (len(dataset) - 1) / max(1, count - 1)) for i in range(count)]
-    decode = median_seconds(lambda i: dataset.family.images(indices[i], dataset.offsets), count, cpu)
+    decode = median_seconds(lambda i: dataset.reader.images(indices[i], dataset.offsets), count, cpu)
     return {"decode": decode, "sample": median_seconds(lambda i: dataset[0, indices[i]], count, cpu)}
 
 

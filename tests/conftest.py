@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from mdtk.data.sample_world import FAMILIES, make_sample
+from mdtk.synthetic import LAYOUTS, make_sample
 from tests.helpers.tiny import write_clip
 
 os.environ["CUDA_VISIBLE_DEVICES"] = ""  # bit-equality, and two processes anywhere, are promised for CPUs
@@ -24,9 +24,9 @@ def clip(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny_world(tmp_path_factory) -> Path:
-    """The sample world at its tiny scale: every family's layout, a few frames each."""
+    """The sample world at its tiny scale: every dataset's layout, a few frames each."""
     root = tmp_path_factory.mktemp("world") / "sample"
-    make_sample(root, "tiny", 0, FAMILIES, jobs=2)
+    make_sample(root, "tiny", 0, LAYOUTS, jobs=2)
     return root
 
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 import torch
 
-from mdtk.engine.weights import write_weights
+from mdtk.core.weights import write_weights
 from tests.helpers.tiny import PROJECT
 
 
@@ -54,7 +54,7 @@ def kitti(tool, tmp_path, tiny_recipe):
     drive = tmp_path / "2011_09_26" / "2011_09_26_drive_0001_sync" / "image_02" / "data"
     drive.mkdir(parents=True)
     for frame in range(6):
-        shutil.copy(PROJECT / "tests" / "data" / "pixel.png", drive / f"{frame:010d}.png")
+        shutil.copy(PROJECT / "tests" / "helpers" / "pixel.png", drive / f"{frame:010d}.png")
 
     def run(frames: range, *overrides: object) -> tuple[int, list[str]]:
         split = tmp_path / "list.txt"
@@ -125,7 +125,9 @@ def test_checkpoint_of_another_model(train, tmp_path):
 def test_file_that_is_no_checkpoint(tool, tmp_path, content):
     path = tmp_path / "weights.pth"
     path.write_bytes(content)
-    status, errors = tool("test_simple", "--image_path", PROJECT / "tests" / "data" / "pixel.png", "--checkpoint", path)
+    status, errors = tool(
+        "test_simple", "--image_path", PROJECT / "tests" / "helpers" / "pixel.png", "--checkpoint", path
+    )
     assert status == 1
     assert len(errors) == 1
     assert "weights.pth" in errors[0]

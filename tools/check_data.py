@@ -16,10 +16,10 @@ from collections.abc import Iterable
 from tqdm import tqdm
 
 from mdtk.config import load_config
-from mdtk.data.check_config import build_checks
-from mdtk.errors import run_tool
-from mdtk.evaluation.protocols import get_protocol
-from mdtk.files import ROOT
+from mdtk.core.errors import run_tool
+from mdtk.core.files import ROOT
+from mdtk.datasets.prepare.check_recipe import build_checks
+from mdtk.evaluation.scoring.protocols import get_protocol
 
 
 def progress(items: Iterable, total: int) -> Iterable:
@@ -34,7 +34,7 @@ def main() -> None:
     args = parser.parse_args()
     cfg = load_config(args.config or ROOT / "configs" / "sample" / "monodepth2.yaml", args.overrides)
     rows = [get_protocol(name) for name in cfg.EVAL.PROTOCOLS]
-    tests = [(row.family, row.split, row.ground_truth) for row in rows]
+    tests = [(row.dataset, row.split, row.ground_truth) for row in rows]
     fatal, summaries = 0, []
     for checked in build_checks(cfg, tests, args.quick, progress):
         for finding in checked.findings:

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import argparse
 
-from mdtk.errors import run_tool
-from mdtk.interop.convert import CONVERTERS, convert
+from mdtk.convert.formats import CONVERTERS, convert
+from mdtk.core.errors import run_tool
 
 
 def main() -> None:

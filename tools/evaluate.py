@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import argparse
 
-from mdtk.errors import run_tool
-from mdtk.evaluation.alignment import ALIGNMENTS
-from mdtk.evaluation.benchmark import NAME
+from mdtk.core.errors import run_tool
 from mdtk.evaluation.command import request_of, run
-from mdtk.evaluation.external import KINDS
-from mdtk.evaluation.protocols import BENCHMARKS, PROTOCOLS
+from mdtk.evaluation.io.external import KINDS
+from mdtk.evaluation.io.submission import NAME
+from mdtk.evaluation.scoring.alignment import ALIGNMENTS
+from mdtk.evaluation.scoring.protocols import BENCHMARKS, PROTOCOLS
 
 
 def main() -> None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import argparse
 
-from mdtk.errors import run_tool
-from mdtk.evaluation.pose_run import run
+from mdtk.core.errors import run_tool
+from mdtk.evaluation.odometry.sequences import run
 
 
 def main() -> None:

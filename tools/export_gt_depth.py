@@ -13,12 +13,12 @@ from functools import partial
 
 from tqdm import tqdm
 
-from mdtk.data.ground_truth import depths_in_order, export_depths
-from mdtk.data.registry import DATASETS
-from mdtk.data.splits import load_split
-from mdtk.errors import run_tool
+from mdtk.core.errors import run_tool
+from mdtk.datasets.depth_files import depths_in_order, export_depths
+from mdtk.datasets.registry import DATASETS
+from mdtk.datasets.splits import load_split
 
-# dataset and split → family, list, kind of ground truth
+# dataset and split → reader, list, kind of ground truth
 SOURCES = {
     ("kitti", "eigen"): ("kitti_raw", "eigen/test", "velodyne"),
     ("kitti", "eigen_benchmark"): ("kitti_raw", "eigen_benchmark/test", "improved"),

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import torch
 
-from mdtk.data.family import open_rgb
-from mdtk.data.images import resize
-from mdtk.errors import run_tool
-from mdtk.export_onnx import export_onnx, require
+from mdtk.core.errors import run_tool
+from mdtk.datasets.image_files import resize
+from mdtk.datasets.reader import open_rgb
+from mdtk.inference.onnx_file import export_onnx, require
 from mdtk.models import LoadedModel, load_model
 
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import argparse
 
-from mdtk.data.compact_splits import names
-from mdtk.data.splits import as_text, kitti_archives, load_split
-from mdtk.errors import run_tool
-from mdtk.files import write_text
+from mdtk.core.errors import run_tool
+from mdtk.core.files import write_text
+from mdtk.datasets.compact_splits import names
+from mdtk.datasets.splits import as_text, kitti_archives, load_split
 
 
 def main() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 
 from mdtk.config import load_config
-from mdtk.errors import run_tool
+from mdtk.core.errors import run_tool
 from mdtk.models.encoders import build_encoder
 
 

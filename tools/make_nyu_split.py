@@ -8,10 +8,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mdtk.data.nyu_split import RULE, Options, make_split
-from mdtk.data.splits import as_text, text_path
-from mdtk.errors import MdtkError, run_tool
-from mdtk.files import write_text
+from mdtk.core.errors import MdtkError, run_tool
+from mdtk.core.files import write_text
+from mdtk.datasets.prepare.nyu_split import RULE, Options, make_split
+from mdtk.datasets.splits import as_text, text_path
 
 
 def main() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from mdtk.data.sample_world import FAMILIES, SCALES, make_sample
-from mdtk.errors import run_tool
+from mdtk.core.errors import run_tool
+from mdtk.synthetic import LAYOUTS, SCALES, make_sample
 
 
 def main() -> None:
@@ -13,12 +13,12 @@ def main() -> None:
     parser.add_argument("--output", default="datasets/sample", help="folder to write")
     parser.add_argument("--scale", default="small", choices=SCALES, help="how much: drives, frames, image size")
     parser.add_argument("--seed", type=int, default=0, help="another seed is another world")
-    parser.add_argument("--only", help=f"comma-separated families out of {','.join(FAMILIES)}; default: all")
+    parser.add_argument("--only", help=f"comma-separated datasets out of {','.join(LAYOUTS)}; default: all")
     parser.add_argument("--jobs", type=int, help="processes; default: the CPUs at hand")
     args = parser.parse_args()
     only = args.only.split(",") if args.only else None
-    for family, state in make_sample(args.output, args.scale, args.seed, only, args.jobs).items():
-        print(f"{state:6} {args.output}/{family}")
+    for dataset, state in make_sample(args.output, args.scale, args.seed, only, args.jobs).items():
+        print(f"{state:6} {args.output}/{dataset}")
 
 
 if __name__ == "__main__":

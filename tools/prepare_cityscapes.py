@@ -13,8 +13,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mdtk.data.cityscapes_prepare import Options, Report, prepare
-from mdtk.errors import MdtkError, run_tool
+from mdtk.core.errors import MdtkError, run_tool
+from mdtk.datasets.prepare.cityscapes_triplets import Options, Report, prepare
 
 
 def main() -> None:

@@ -11,10 +11,10 @@ import dataclasses
 import json
 
 from mdtk.config import load_config
-from mdtk.engine.distributed import pick_device
-from mdtk.errors import run_tool
-from mdtk.files import write_text
-from mdtk.models.profile import classifier_parameters, part_costs, profile_system
+from mdtk.core.distributed import pick_device
+from mdtk.core.errors import run_tool
+from mdtk.core.files import write_text
+from mdtk.inference.profile import classifier_parameters, part_costs, profile_system
 from mdtk.models.system import build_model
 
 

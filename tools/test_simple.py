@@ -13,10 +13,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mdtk.engine.distributed import pick_device
-from mdtk.errors import run_tool
+from mdtk.core.distributed import pick_device
+from mdtk.core.errors import run_tool
+from mdtk.inference import Predictor, Saves, depth_scale, predict_images, write_sheet
 from mdtk.models import load_model
-from mdtk.prediction import Predictor, Saves, depth_scale, predict_images, write_sheet
 
 
 def main() -> None:

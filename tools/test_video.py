@@ -9,12 +9,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mdtk.engine.distributed import pick_device
-from mdtk.errors import MdtkError, run_tool
-from mdtk.film import check_suffix
+from mdtk.core.distributed import pick_device
+from mdtk.core.errors import MdtkError, run_tool
+from mdtk.inference import Predictor, predict_film
+from mdtk.inference.video import Source
 from mdtk.models import load_model
-from mdtk.prediction import Predictor, predict_film
-from mdtk.prediction.film import Source
+from mdtk.viz.film import check_suffix
 
 
 def main() -> None:

@@ -13,9 +13,9 @@ import argparse
 import os
 
 from mdtk.config import load_config
-from mdtk.engine.trainer import train
-from mdtk.errors import run_tool
-from mdtk.files import ROOT
+from mdtk.core.errors import run_tool
+from mdtk.core.files import ROOT
+from mdtk.training.train import train
 
 SAMPLE = ROOT / "configs" / "sample" / "monodepth2.yaml"
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from mdtk.errors import MdtkError
+from mdtk.core.errors import MdtkError
 
 
 def share(count: int, rank: int, world_size: int) -> range:

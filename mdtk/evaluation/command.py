@@ -12,17 +12,17 @@ from typing import Any
 from yacs.config import CfgNode
 
 from mdtk.config import check, depth_range, differences, load_config, merge_mapping, override, read_recipe, set_of
-from mdtk.data.registry import DATASETS
-from mdtk.engine import distributed
-from mdtk.errors import MdtkError
-from mdtk.evaluation import benchmark
-from mdtk.evaluation.evaluator import Evaluation
-from mdtk.evaluation.protocols import PROTOCOLS, get_protocol
-from mdtk.evaluation.report import write_report
-from mdtk.evaluation.results import console_table, summary_table, write_results, write_summary
-from mdtk.evaluation.run import RunOptions, build_run_options, evaluate_protocol, export_benchmark
-from mdtk.evaluation.sources import FileSource, ModelSource, Source
-from mdtk.files import resolve_data
+from mdtk.core import distributed
+from mdtk.core.errors import MdtkError
+from mdtk.core.files import resolve_data
+from mdtk.datasets.registry import DATASETS
+from mdtk.evaluation.benchmark import RunOptions, build_run_options, evaluate_protocol, export_benchmark
+from mdtk.evaluation.io import submission as benchmark
+from mdtk.evaluation.io.report import write_report
+from mdtk.evaluation.io.results import console_table, summary_table, write_results, write_summary
+from mdtk.evaluation.predictors import FileSource, ModelSource, Source
+from mdtk.evaluation.scoring.evaluator import Evaluation
+from mdtk.evaluation.scoring.protocols import PROTOCOLS, get_protocol
 from mdtk.models.system import LoadedModel, load_model
 
 FIVE = ("kitti_eigen", "kitti_eigen_benchmark", "nyuv2", "make3d", "cityscapes")
@@ -164,11 +164,11 @@ def _finish(found: Sequence[Evaluation], missing: dict[str, str], folder: Path, 
 
 def absent(name: str, cfg: CfgNode) -> str:
     """Why the benchmark's data is not there, or an empty text; looks for the data root only."""
-    family = benchmark.FAMILY if name == benchmark.NAME else PROTOCOLS[name].family
-    if family == "sequence":
+    dataset = benchmark.DATASET if name == benchmark.NAME else PROTOCOLS[name].dataset
+    if dataset == "sequence":
         return "" if cfg.DATA.SEQUENCE.PATHS else "DATA.SEQUENCE.PATHS is empty"
-    root = resolve_data(cfg.ROOTS[family.upper()])
-    return "" if root.is_dir() else f"data root not found: {root}; {DATASETS[family].hint}"
+    root = resolve_data(cfg.ROOTS[dataset.upper()])
+    return "" if root.is_dir() else f"data root not found: {root}; {DATASETS[dataset].hint}"
 
 
 def _device_config(request: Request) -> CfgNode:

@@ -7,21 +7,21 @@ from pathlib import Path
 
 import numpy as np
 
-from mdtk.data.family import Family
-from mdtk.data.ground_truth import depths_by_name
-from mdtk.errors import MdtkError
-from mdtk.evaluation.predict import read_in_order
-from mdtk.evaluation.trivial import cell_depths, evenly_spaced
+from mdtk.core.errors import MdtkError
+from mdtk.datasets.depth_files import depths_by_name
+from mdtk.datasets.reader import DatasetReader
+from mdtk.evaluation.baselines import cell_depths, evenly_spaced
+from mdtk.inference.predict import read_in_order
 
 
 class GroundTruthReader:
     """(index, name, depth) of the entries in `batches`, read by `workers`; goes through them anew each time."""
 
-    def __init__(self, family: Family, kind: str, batches: Sequence[Sequence[int]], workers: int = 0) -> None:
-        self._family, self._kind, self._batches, self._workers = family, kind, batches, workers
+    def __init__(self, reader: DatasetReader, kind: str, batches: Sequence[Sequence[int]], workers: int = 0) -> None:
+        self._reader, self._kind, self._batches, self._workers = reader, kind, batches, workers
 
     def __call__(self, index: int) -> tuple[int, str, np.ndarray]:
-        return index, self._family.name(index), self._family.ground_truth(index, self._kind)
+        return index, self._reader.name(index), self._reader.ground_truth(index, self._kind)
 
     def __iter__(self) -> Iterator[tuple[int, str, np.ndarray]]:
         for items in read_in_order(self, self._batches, self._workers):
@@ -42,21 +42,23 @@ class StoredGroundTruth:
 class _TrainingGrid:
     """index → ground truth on the (height, width) grid, or an error's text: KITTI lacks a few laser scans."""
 
-    def __init__(self, family: Family, height: int, width: int) -> None:
-        self._family, self._height, self._width = family, height, width
+    def __init__(self, reader: DatasetReader, height: int, width: int) -> None:
+        self._reader, self._height, self._width = reader, height, width
 
     def __call__(self, index: int) -> np.ndarray | str:
         try:
-            depth = self._family.ground_truth(index)
+            depth = self._reader.ground_truth(index)
         except MdtkError as error:
             return str(error)
         return cell_depths(depth, self._height, self._width)
 
 
-def training_grids(family: Family, frames: int, height: int, width: int, workers: int) -> tuple[list[np.ndarray], str]:
+def training_grids(
+    reader: DatasetReader, frames: int, height: int, width: int, workers: int
+) -> tuple[list[np.ndarray], str]:
     """Ground truths (height, width) of at most `frames` evenly spaced entries; the first error of those without one."""
-    batches = [[index] for index in evenly_spaced(len(family), frames)]
-    reader = _TrainingGrid(family, height, width)
-    found = [item for items in read_in_order(reader, batches, workers) for item in items]
+    batches = [[index] for index in evenly_spaced(len(reader), frames)]
+    grid_of = _TrainingGrid(reader, height, width)
+    found = [item for items in read_in_order(grid_of, batches, workers) for item in items]
     errors = [item for item in found if isinstance(item, str)]
     return [item for item in found if not isinstance(item, str)], errors[0] if errors else ""

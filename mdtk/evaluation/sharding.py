@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from mdtk.engine import distributed
-from mdtk.errors import MdtkError
+from mdtk.core import distributed
+from mdtk.core.errors import MdtkError
 
 T = TypeVar("T")
 

@@ -9,13 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from mdtk.data.views import CROP, View
+from mdtk.core.structures import CROP, Disparities, Prediction, View
 from mdtk.geometry.camera import backproject, scale_K
 from mdtk.geometry.depth import sigmoid_to_depth
 from mdtk.geometry.warp import in_view, magnified_crop_pixels, project, sample_pixels
 from mdtk.losses import terms
-
-Disparities = dict[int, Tensor]  # scale → sigmoid (B, 1, H / 2^s, W / 2^s)
 
 
 @dataclass(frozen=True)
@@ -58,17 +56,6 @@ def upsample(image_bchw: Tensor, size: Sequence[int]) -> Tensor:
     if image_bchw.shape[-2:] == tuple(size):
         return image_bchw
     return F.interpolate(image_bchw, size=tuple(size), mode="bilinear", align_corners=False)
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What the networks say about a batch (see `mdtk.models.system`)."""
-
-    disparities: list[Disparities]  # one a view, in the view's own image
-    source_T_target_bs44: Tensor
-    masks: Disparities | None = None  # predictive masks: scale → (B, S, h, w)
-    source_depths: list[Tensor] | None = None  # depth (B, 1, H, W) of each source, for geometry consistency
-    K_b33: Tensor | None = None  # learned intrinsics, in place of the views'
 
 
 def compute_losses(

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mdtk.errors import MdtkError
+from mdtk.core.errors import MdtkError
 
 
 class ReflectConv(nn.Module):

@@ -9,7 +9,7 @@ import torch
 from timm.models import is_model_in_modules
 from torch import Tensor, nn
 
-from mdtk.errors import MdtkError
+from mdtk.core.errors import MdtkError
 
 IMAGE_MEAN, IMAGE_STD = 0.45, 0.225  # Monodepth2's input normalisation, one value for all three channels
 

@@ -13,17 +13,16 @@ from torch import Tensor, nn
 from yacs.config import CfgNode
 
 from mdtk.config import config_from_text, depth_range, set_of
-from mdtk.data.views import View
-from mdtk.engine.weights import load_parts, read_weights
-from mdtk.errors import MdtkError
+from mdtk.core.errors import MdtkError
+from mdtk.core.structures import Disparities, Prediction, View
+from mdtk.core.weights import load_parts, read_weights
 from mdtk.geometry.depth import scaled_disparity, sigmoid_to_depth
 from mdtk.geometry.pose import pose_matrix
-from mdtk.losses.objective import Disparities, Prediction
 from mdtk.models.decoders import SkipDecoder
-from mdtk.models.depth_net import DepthNet, build_depth_net
+from mdtk.models.depth_network import DepthNet, build_depth_net
 from mdtk.models.encoders import build_encoder
 from mdtk.models.intrinsics import IntrinsicsHead
-from mdtk.models.pose import Motions, PoseNetwork, build_pose_network
+from mdtk.models.pose_network import Motions, PoseNetwork, build_pose_network
 
 
 class DepthSystem(nn.Module):
@@ -191,18 +190,18 @@ class LoadedModel:
         return self.cfg.DATA.WIDTH
 
     @torch.inference_mode()
-    def disparity(self, images_b3hw: Tensor, family: str = "") -> Tensor:
+    def disparity(self, images_b3hw: Tensor, dataset: str = "") -> Tensor:
         """Images (B, 3, height, width) in 0..1 → scaled disparity, 1 / depth, (B, 1, height, width) float32.
 
-        `family`: the data set's kind, for a model trained on several with depth ranges of their own.
+        `dataset`: its name, for a model trained on several with depth ranges of their own.
         """
-        return full_disparity(self.system, images_b3hw.to(self.device), self.cfg, family)
+        return full_disparity(self.system, images_b3hw.to(self.device), self.cfg, dataset)
 
 
-def full_disparity(system: DepthSystem, images_b3hw: Tensor, cfg: CfgNode, family: str = "") -> Tensor:
+def full_disparity(system: DepthSystem, images_b3hw: Tensor, cfg: CfgNode, dataset: str = "") -> Tensor:
     """Scaled disparity (1 / depth in the unit of the depth range) at the finest scale."""
     sigmoid = system.disparities(system.features(images_b3hw))[0]
-    return scaled_disparity(sigmoid, *depth_range(set_of(cfg, family), cfg))
+    return scaled_disparity(sigmoid, *depth_range(set_of(cfg, dataset), cfg))
 
 
 def load_model(path: str | Path, device: torch.device | str = "cpu") -> LoadedModel:

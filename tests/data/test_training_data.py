@@ -11,14 +11,14 @@ import torchvision.transforms.functional as TF
 from PIL import Image
 
 from mdtk.config import load_config
-from mdtk.data.augment import OPERATIONS, augment, color_jitter
+from mdtk.core.errors import MdtkError, sentence
+from mdtk.data.augmentation import OPERATIONS, augment, color_jitter
 from mdtk.data.batch import Batch, collate
-from mdtk.data.build import build_draw_options, build_loader, build_train_data, synthetic_batch
-from mdtk.data.dataset import DrawOptions, MonoDataset
-from mdtk.data.images import magnified_crop, resize
+from mdtk.data.loader import build_draw_options, build_loader, build_train_data, synthetic_batch
 from mdtk.data.sampler import TrainSampler, share
+from mdtk.data.samples import DrawOptions, MonoDataset
 from mdtk.data.views import build_views
-from mdtk.errors import MdtkError, sentence
+from mdtk.datasets.image_files import magnified_crop, resize
 
 ALL = DrawOptions(local_crop=True, split_permute=True)
 
@@ -50,7 +50,7 @@ def test_a_repeated_image_is_augmented_anew(dataset):
 
 def test_one_option_does_not_change_anothers_draws(dataset):
     part = dataset.sets[0]
-    plain = MonoDataset(part.family, [-1, 1], False, (64, 32), options=DrawOptions(), seed=part.seed)
+    plain = MonoDataset(part.reader, [-1, 1], False, (64, 32), options=DrawOptions(), seed=part.seed)
     for key in ((0, 0, 0), (2, 5, 1)):
         assert plain[key].flip == part[key].flip
         np.testing.assert_array_equal(plain[key].jitter_n5, part[key].jitter_n5)
@@ -67,14 +67,14 @@ def test_workers_give_the_same_batches(dataset):
 
 
 def test_a_workers_error_is_one_sentence(tiny_recipe, dataset, tmp_path):
-    class Broken(type(dataset.sets[0].family)):
+    class Broken(type(dataset.sets[0].reader)):
         def images(self, index, offsets):
             raise MdtkError("image not found: x.png; fetch it")
 
-    broken = MonoDataset(dataset.sets[0].family, [-1, 1], False, (64, 32))
-    family = broken.family.__class__.__new__(Broken)
-    family.__dict__.update(broken.family.__dict__)
-    broken.family = family
+    broken = MonoDataset(dataset.sets[0].reader, [-1, 1], False, (64, 32))
+    reader = broken.reader.__class__.__new__(Broken)
+    reader.__dict__.update(broken.reader.__dict__)
+    broken.reader = reader
     with pytest.raises(MdtkError) as caught:
         list(build_loader(broken, [[(0, 0, 0)]], 1, torch.device("cpu")))
     assert sentence(caught.value) == "image not found: x.png; fetch it"
@@ -160,7 +160,7 @@ def test_jitter_is_torchvisions(order):
 
 def test_jitter_is_shared_by_the_frames_or_drawn_for_each():
     image = torch.rand(1, 1, 3, 8, 8).expand(1, 3, 3, 8, 8)
-    from mdtk.data.dataset import Draws
+    from mdtk.data.samples import Draws
 
     for per_frame in (False, True):
         draws = Draws.draw(DrawOptions(jitter=1.0, per_frame=per_frame), (0, 0, 0), 3)

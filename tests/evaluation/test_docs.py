@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from mdtk.evaluation.alignment import ALIGNMENTS
-from mdtk.evaluation.metrics import METRICS
-from mdtk.evaluation.protocol_table import markdown_table
-from mdtk.evaluation.protocols import BENCHMARKS, PROTOCOLS
-from mdtk.files import ROOT
+from mdtk.core.files import ROOT
+from mdtk.evaluation.scoring.alignment import ALIGNMENTS
+from mdtk.evaluation.scoring.metrics import METRICS
+from mdtk.evaluation.scoring.protocol_table import markdown_table
+from mdtk.evaluation.scoring.protocols import BENCHMARKS, PROTOCOLS
 
 TEXT = (ROOT / "docs" / "protocols.md").read_text(encoding="utf-8")
 
 
 def test_table_is_the_rows():
-    assert markdown_table() in TEXT, "run mdtk.evaluation.protocol_table.markdown_table() and put it into the page"
+    assert markdown_table() in TEXT, (
+        "run mdtk.evaluation.scoring.protocol_table.markdown_table() and put it into the page"
+    )
     assert markdown_table().count("**`") == len(BENCHMARKS)
     assert all(f"`{row.key}`" in TEXT for row in PROTOCOLS.values())
 

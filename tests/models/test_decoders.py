@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mdtk.errors import MdtkError
+from mdtk.core.errors import MdtkError
 from mdtk.models.decoders import GridDecoder, ReflectConv, SkipDecoder
 
 CHANNELS, REDUCTIONS = [8, 12, 16, 20, 24], [2, 4, 8, 16, 32]

@@ -8,11 +8,11 @@ import torch
 from torch import nn
 
 import mdtk.models.encoders as encoders
-from mdtk.errors import MdtkError
-from mdtk.models.depth_net import build_depth_net
+from mdtk.core.errors import MdtkError
+from mdtk.models.depth_network import build_depth_net
 from mdtk.models.encoders import build_encoder
 
-FAMILIES = ["resnet18", "hrnet_w18", "convnext_atto", "mobilenetv3_small_100"]
+LAYOUTS = ["resnet18", "hrnet_w18", "convnext_atto", "mobilenetv3_small_100"]
 CLASSIFIER = 513_000  # ResNet-18's fully connected layer, 512 · 1000 + 1000, which no depth network has
 
 
@@ -21,7 +21,7 @@ def count(module: nn.Module) -> int:
 
 
 @pytest.mark.parametrize("context", [False, True])
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", LAYOUTS)
 def test_features_are_as_described(name, context):
     encoder = build_encoder(name, context_stem=context).eval()
     assert encoder.reductions[-1] == 32
@@ -35,7 +35,7 @@ def test_features_are_as_described(name, context):
 
 @pytest.mark.parametrize("decoder", ["skip", "grid"])
 @pytest.mark.parametrize("context", [False, True])
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", LAYOUTS)
 def test_every_parameter_gets_a_gradient(name, context, decoder):
     """DistributedDataParallel runs without find_unused_parameters."""
     net = build_depth_net(build_encoder(name, context_stem=context), decoder, (0, 1, 2, 3)).train()

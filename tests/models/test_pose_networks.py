@@ -7,9 +7,9 @@ import torch
 
 import mdtk.models.encoders as encoders
 from mdtk.config import default_config
-from mdtk.errors import MdtkError
+from mdtk.core.errors import MdtkError
 from mdtk.models import build_model
-from mdtk.models.pose import POSE_SCALE, PoseCNN, PoseDecoder, PoseNetwork, build_pose_network
+from mdtk.models.pose_network import POSE_SCALE, PoseCNN, PoseDecoder, PoseNetwork, build_pose_network
 
 
 @pytest.fixture

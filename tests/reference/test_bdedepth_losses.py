@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from mdtk.data.augment import augment
+from mdtk.data.augmentation import augment
 from mdtk.data.batch import Sample, collate
-from mdtk.data.images import magnified_crop, resize_frames
 from mdtk.data.views import build_views, roll
+from mdtk.datasets.image_files import magnified_crop, resize_frames
 from mdtk.geometry.camera import backproject, fraction_intrinsics
 from mdtk.geometry.depth import sigmoid_to_depth
 from mdtk.geometry.warp import project, warp

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mdtk.evaluation.benchmark import kitti_benchmark_png
-from mdtk.evaluation.evaluator import Options, evaluate
-from mdtk.evaluation.odometry import snippet_ates
-from mdtk.evaluation.post_process import blend_flipped
-from mdtk.evaluation.protocols import PROTOCOLS
-from mdtk.evaluation.scoring import ScaleMode
+from mdtk.evaluation.io.submission import kitti_benchmark_png
+from mdtk.evaluation.odometry.trajectories import snippet_ates
+from mdtk.evaluation.scoring.evaluator import Options, evaluate
+from mdtk.evaluation.scoring.protocols import PROTOCOLS
+from mdtk.evaluation.scoring.score import ScaleMode
+from mdtk.inference.post_process import blend_flipped
 
 STEREO = ScaleMode("none", 5.4)
 CASES = [  # protocol, prefix of the data, expected rows, scale

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from mdtk.convert import ConvertedCheckpoint, convert
+from mdtk.convert.mxnet_params import read_params
+from mdtk.convert.paddle import read_pdparams
 from mdtk.geometry.pose import pose_matrix
-from mdtk.interop import ConvertedCheckpoint, convert
-from mdtk.interop.mxnet_params import read_params
-from mdtk.interop.paddle import read_pdparams
 from mdtk.models import build_model, load_model
 from mdtk.models.system import DepthSystem
 from tests.helpers.published_files import write_bdedepth, write_monodepth2, write_paddle, write_params
@@ -29,15 +29,15 @@ def folder(tmp_path: Path) -> Iterator[Path]:
             file.unlink()
 
 
-def networks_keys(reference, family: str, name: str) -> dict:
-    keys = reference.json(f"{family}_state_dict_keys")
-    start = f"{family}/{name}/"
+def networks_keys(reference, reader: str, name: str) -> dict:
+    keys = reference.json(f"{reader}_state_dict_keys")
+    start = f"{reader}/{name}/"
     return {key.removeprefix(start): value for key, value in keys.items() if key.startswith(start)}
 
 
-def filled_parts(reference, family: str, name: str) -> dict[str, dict[str, np.ndarray]]:
-    keys = networks_keys(reference, family, name)
-    return {part: reference.filled(shapes, f"{family}/{name}") for part, shapes in keys.items()}
+def filled_parts(reference, reader: str, name: str) -> dict[str, dict[str, np.ndarray]]:
+    keys = networks_keys(reference, reader, name)
+    return {part: reference.filled(shapes, f"{reader}/{name}") for part, shapes in keys.items()}
 
 
 def system_of(converted: ConvertedCheckpoint) -> DepthSystem:
@@ -179,8 +179,8 @@ def test_every_stored_network_is_listed_here(reference):
         "paddle": {""},
         "gluoncv": {""},
     }
-    for family, networks in listed.items():
-        assert {key.rpartition("/")[0] for key in reference.npz(f"{family}_networks")} == networks
+    for reader, networks in listed.items():
+        assert {key.rpartition("/")[0] for key in reference.npz(f"{reader}_networks")} == networks
 
 
 def test_tiny_files(reference):

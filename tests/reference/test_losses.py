@@ -76,9 +76,9 @@ def test_gradients(data, row):
     outside = total = 0
     for scale, gradient in swayed[0].items():
         published = data[f"{row}/grad_disp{scale}"]
-        family = torch.stack([gradients[scale] for gradients in swayed])
-        assert (published >= family.amin(0) - 1e-6).all()
-        assert (published <= family.amax(0) + 1e-6).all()
+        reader = torch.stack([gradients[scale] for gradients in swayed])
+        assert (published >= reader.amin(0) - 1e-6).all()
+        assert (published <= reader.amax(0) + 1e-6).all()
         outside += ((gradient - published).abs() > 1e-6).sum().item()
         total += published.numel()
     assert outside <= 1e-3 * total, f"{outside} of {total} gradients differ by more than 1e-6"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mdtk.data import velodyne
-from mdtk.data.kitti_calibration import read_raw_cameras, velodyne_projection
+from mdtk.datasets import velodyne
+from mdtk.datasets.kitti_calibration import read_raw_cameras, velodyne_projection
 
 
 @pytest.mark.parametrize("camera", [2, 3])

@@ -1,0 +1,33 @@
+"""The configuration tree: every key with its default, meaning and range; recipes loaded, checked and frozen."""
+
+from mdtk.config.load import (
+    check,
+    config_from_text,
+    data_sets,
+    default_config,
+    depth_range,
+    differences,
+    dump,
+    flatten,
+    load_config,
+    merge_mapping,
+    override,
+    read_recipe,
+    set_of,
+)
+
+__all__ = [
+    "check",
+    "config_from_text",
+    "data_sets",
+    "default_config",
+    "depth_range",
+    "differences",
+    "dump",
+    "flatten",
+    "load_config",
+    "merge_mapping",
+    "override",
+    "read_recipe",
+    "set_of",
+]

@@ -1,0 +1,216 @@
+"""The configuration tree: load with `_BASE_`, override, check, freeze, dump, compare.
+
+A recipe is a YAML file; `_BASE_` names one or several recipes (relative to the file) that it starts from.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from yacs.config import CfgNode
+
+from mdtk.config.check import check_values
+from mdtk.config.defaults import _C, ELEMENTS, RUNTIME_KEYS
+from mdtk.core.errors import MdtkError
+
+
+def default_config() -> CfgNode:
+    """A fresh, mutable tree of all keys."""
+    return _C.clone()
+
+
+def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -> CfgNode:
+    """Defaults, then the recipe `path`, then `KEY VALUE` pairs; checked and frozen."""
+    cfg = default_config()
+    if path:
+        merge_mapping(cfg, read_recipe(Path(path)), str(path))
+    override(cfg, overrides)
+    check(cfg)
+    cfg.freeze()
+    return cfg
+
+
+def config_from_text(text: str, origin: str) -> CfgNode:
+    """The tree that `dump` wrote, completed by defaults for keys that are newer than the text; checked and frozen."""
+    cfg = default_config()
+    merge_mapping(cfg, _parse(text, origin), origin)
+    check(cfg)
+    cfg.freeze()
+    return cfg
+
+
+def read_recipe(path: Path, seen: tuple[Path, ...] = ()) -> dict:
+    """The mapping of a recipe with its `_BASE_` recipes merged beneath it."""
+    path = path.resolve()
+    if path in seen:
+        raise MdtkError(f"{path}: _BASE_ leads back to itself; remove the circle")
+    if not path.is_file():
+        raise MdtkError(f"configuration not found: {path}; give an existing YAML file to --config")
+    mapping = _parse(path.read_text(encoding="utf-8"), str(path))
+    bases = mapping.pop("_BASE_", [])
+    merged: dict = {}
+    for base in [bases] if isinstance(bases, str) else bases:
+        _merge_into(merged, read_recipe(path.parent / base, (*seen, path)))
+    _merge_into(merged, mapping)
+    return merged
+
+
+def _parse(text: str, origin: str) -> dict:
+    try:
+        mapping = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise MdtkError(f"{origin}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(mapping, dict):
+        raise MdtkError(f"{origin}: holds {type(mapping).__name__}, not a mapping of keys")
+    return mapping
+
+
+def _merge_into(target: dict, source: dict) -> None:
+    for key, value in source.items():
+        if isinstance(value, dict) and isinstance(target.get(key), dict):
+            _merge_into(target[key], value)
+        else:
+            target[key] = value
+
+
+def merge_mapping(cfg: CfgNode, mapping: dict, origin: str, prefix: str = "") -> None:
+    """Sets every key of `mapping` in `cfg`; an unknown key or a wrong type is an error that names it."""
+    for key, value in mapping.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict) and isinstance(cfg.get(key), CfgNode):
+            merge_mapping(cfg[key], value, origin, f"{name}.")
+        else:
+            _set(cfg, key, value, name, origin)
+
+
+def override(cfg: CfgNode, pairs: Sequence[str]) -> None:
+    """Applies `KEY VALUE KEY VALUE …`; values are read as YAML (`1e-4`, `[0, 1]`, `true`, text)."""
+    if len(pairs) % 2:
+        raise MdtkError(f"overrides come in pairs KEY VALUE; '{pairs[-1]}' has no value")
+    for key, text in zip(pairs[::2], pairs[1::2], strict=True):
+        node, leaf = _descend(cfg, key)
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise MdtkError(f"{key}: cannot read the value '{text}'") from error
+        if isinstance(node.get(leaf), str) and not isinstance(value, (str, type(None))):
+            value = text  # OUT_DIR 2011_09_26 is a name, though YAML reads a number
+        _set(node, leaf, value, key, "command line")
+
+
+def _descend(cfg: CfgNode, key: str) -> tuple[CfgNode, str]:
+    node, parts = cfg, key.split(".")
+    for part in parts[:-1]:
+        if not isinstance(node.get(part), CfgNode):
+            raise MdtkError(_unknown(key, "command line"))
+        node = node[part]
+    return node, parts[-1]
+
+
+def _set(node: CfgNode, key: str, value: Any, name: str, origin: str) -> None:
+    if key not in node:
+        raise MdtkError(_unknown(name, origin))
+    node[key] = _coerce(value, node[key], name, origin)
+
+
+def _unknown(name: str, origin: str) -> str:
+    near = difflib.get_close_matches(name, list(_C_KEYS), n=1, cutoff=0.0)
+    return f"{origin}: unknown key {name}; the nearest is {near[0]}"
+
+
+def _coerce(value: Any, default: Any, name: str, origin: str) -> Any:
+    """`value` in the type of `default`. YAML reads `1e-4` as text and `1` as int: both become float where due."""
+    if isinstance(default, CfgNode):
+        raise MdtkError(f"{origin}: {name} is a group of keys, it takes no value of its own")
+    if isinstance(default, float) and isinstance(value, (int, float, str)) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    elif isinstance(default, list) and isinstance(value, (list, tuple)):
+        return [_element(item, name, origin) for item in value]
+    elif isinstance(default, str) and value is None:
+        return ""
+    elif type(value) is type(default):
+        return value
+    raise MdtkError(
+        f"{origin}: {name} takes {type(default).__name__} (like {default!r}), not {type(value).__name__} {value!r}"
+    )
+
+
+def _element(item: Any, name: str, origin: str) -> Any:
+    """An element of the list `name`, in the type that ELEMENTS says."""
+    wanted = ELEMENTS[name]
+    if wanted is float and isinstance(item, (int, float, str)) and not isinstance(item, bool):
+        with contextlib.suppress(ValueError):
+            return float(item)
+    elif type(item) is wanted:
+        return item
+    raise MdtkError(f"{origin}: {name} is a list of {wanted.__name__}, it cannot hold {item!r}")
+
+
+def flatten(cfg: CfgNode, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every (dotted key, value) of the tree."""
+    for key, value in cfg.items():
+        if isinstance(value, CfgNode):
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+_C_KEYS = dict(flatten(_C))
+
+
+def dump(cfg: CfgNode) -> str:
+    """The tree as YAML text; `config_from_text` reads it back."""
+    return cfg.dump()
+
+
+def differences(left: CfgNode, right: CfgNode, ignore: Sequence[str] = RUNTIME_KEYS) -> list[str]:
+    """Lines "KEY: left != right" for keys that differ, those below a name in `ignore` left out."""
+    left_keys, right_keys = dict(flatten(left)), dict(flatten(right))
+    lines = []
+    for key in sorted(left_keys.keys() | right_keys.keys()):
+        if any(key == name or key.startswith(f"{name}.") for name in ignore):
+            continue
+        if left_keys.get(key) != right_keys.get(key):
+            lines.append(f"{key}: {left_keys.get(key)!r} != {right_keys.get(key)!r}")
+    return lines
+
+
+def data_sets(cfg: CfgNode) -> list[CfgNode]:
+    """One DATA node a training set: DATA itself, or one for each mapping of DATA.SETS merged over it."""
+    if not cfg.DATA.SETS:
+        return [cfg.DATA]
+    nodes = []
+    for index, mapping in enumerate(cfg.DATA.SETS):
+        node = cfg.DATA.clone()
+        node.defrost()
+        node.SETS = []
+        if not isinstance(mapping, dict):
+            raise MdtkError(f"DATA.SETS[{index}] is {mapping!r}; it takes a mapping such as {{NAME: kitti_raw}}")
+        merge_mapping(node, mapping, f"DATA.SETS[{index}]", "DATA.")
+        node.freeze()
+        nodes.append(node)
+    return nodes
+
+
+def set_of(cfg: CfgNode, dataset: str = "") -> CfgNode:
+    """The DATA node of the training set that speaks for `dataset`: the first of that dataset, else the first of all."""
+    nodes = data_sets(cfg)
+    return next((node for node in nodes if dataset == node.NAME), nodes[0])
+
+
+def depth_range(node: CfgNode, cfg: CfgNode) -> tuple[float, float]:
+    """The depth of sigmoid 1 and 0 in the set of a DATA node."""
+    return tuple(node.DEPTH_RANGE) if any(node.DEPTH_RANGE) else (cfg.MODEL.MIN_DEPTH, cfg.MODEL.MAX_DEPTH)
+
+
+def check(cfg: CfgNode) -> None:
+    """Values that cannot work are refused here, with the key and what it takes."""
+    check_values(cfg, dict(flatten(cfg)), data_sets(cfg))

@@ -1,0 +1,59 @@
+"""Writing files so that an interruption leaves the old file or the new one, never half of one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from mdtk.core.errors import MdtkError
+
+ROOT = Path(__file__).resolve().parents[2]  # the checkout (or site-packages when installed as a wheel)
+
+
+@contextlib.contextmanager
+def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
+    """Yields a temporary path beside `path` (same suffix); it replaces `path` when the block ends without error."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def clear_torn(folder: Path, pattern: str = ".*.tmp.*") -> None:
+    """Removes the temporary files of `atomic_write` that a killed process left in `folder` (`pattern` is a glob)."""
+    for torn in folder.glob(pattern):
+        torn.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Writes `text` as UTF-8, atomically."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def dataset_home() -> Path:
+    """The folder that relative data roots start from: `MDTK_DATASETS`, else `./datasets`."""
+    return Path(os.environ.get("MDTK_DATASETS") or "datasets")
+
+
+def resolve_data(path: str | os.PathLike) -> Path:
+    """A data path: absolute as it is, else below `dataset_home()`, else relative to the working directory."""
+    path = Path(path).expanduser()
+    if path.is_absolute():
+        return path
+    below_home = dataset_home() / path
+    return below_home if below_home.exists() or not path.exists() else path
+
+
+def require_file(path: str | os.PathLike, what: str, hint: str) -> Path:
+    """Returns `path` when it is a file; otherwise an error that names it: "`what` not found: `path`; `hint`"."""
+    path = Path(path)
+    if not path.is_file():
+        raise MdtkError(f"{what} not found: {path}; {hint}")
+    return path

@@ -1,0 +1,99 @@
+"""Reading weights safely, whole or in parts; nothing is ever dropped in silence."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import zipfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mdtk.core.errors import MdtkError
+from mdtk.core.files import atomic_write, require_file
+
+FORMAT, VERSION = "mdtk", 1
+# A dict of counts, in the state of torch's own MultiStepLR; older versions of torch do not know it as harmless.
+torch.serialization.add_safe_globals([Counter])
+
+
+def write_weights(path: str | Path, content: Mapping) -> None:
+    """Writes a checkpoint (`model`, `cfg` and whatever else `content` holds) atomically, flushed to the disk."""
+    with atomic_write(path) as temporary:
+        torch.save({"format": FORMAT, "version": VERSION, **content}, temporary)
+        with open(temporary, "rb") as file:
+            os.fsync(file.fileno())
+
+
+def read_torch(path: Path) -> dict[str, Any]:
+    """The dictionary in a `torch.save` file, on the CPU: tensors and plain values only, no code in it can run.
+
+    Anything else, and a damaged file, is an error.
+    """
+    require_file(path, "checkpoint", "give an existing file")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        # torch's own text advises to switch the safety off; only what was met is passed on.
+        met = re.search(r"GLOBAL (\S+)|(Unsupported operand \d+)", str(error))
+        reason = f"it names {met[1]}" if met and met[1] else (met[2].lower() if met else "unknown content")
+        raise MdtkError(
+            f"{path}: refused, it is no plain weights file of tensors and plain values ({reason}); do not trust it"
+        ) from error
+    except (RuntimeError, ValueError, EOFError, OSError, KeyError, IndexError, TypeError, AttributeError) as error:
+        raise MdtkError(f"{path}: not readable as a PyTorch file ({_first_line(error)}); is it complete?") from error
+    except zipfile.BadZipFile as error:
+        raise MdtkError(f"{path}: a damaged PyTorch file ({_first_line(error)}); fetch it again") from error
+    if not isinstance(content, Mapping):
+        raise MdtkError(f"{path}: holds a {type(content).__name__}, not a dictionary of parameters")
+    return dict(content)
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].split(". ")[0][:200] if lines else type(error).__name__
+
+
+def read_weights(path: str | Path) -> dict:
+    """A native checkpoint as a dict on the CPU (`read_torch`); another program's, or a newer one's, is an error."""
+    content = read_torch(Path(path))
+    if content.get("format") != FORMAT:
+        raise MdtkError(f"{path} is no mdtk checkpoint; convert it first with tools/convert_checkpoint.py")
+    if content["version"] > VERSION:
+        raise MdtkError(f"{path} was written by a newer mdtk (format {content['version']}); update mdtk")
+    return content
+
+
+def load_parts(module: nn.Module, state: Mapping[str, Tensor], parts: Sequence[str], origin: str) -> list[str]:
+    """Loads `state` into `module`: all of it strictly, or only the keys below each name of `parts`.
+
+    Missing, unexpected and mis-shaped keys are an error that lists them. Returns the keys that were loaded.
+    """
+    own = module.state_dict()
+    wanted = [key for key in own if _below(key, parts)]
+    offered = {key: value for key, value in state.items() if _below(key, parts)}
+    for part in parts:
+        if not any(_below(key, [part]) for key in own):
+            names = sorted({key.split(".")[0] for key in own})
+            raise MdtkError(f"MODEL.WEIGHTS_PARTS names {part!r}, which the model lacks; it has {', '.join(names)}")
+    problems = [f"missing {key}" for key in wanted if key not in offered]
+    problems += [f"unexpected {key}" for key in offered if key not in own]
+    problems += [
+        f"{key} is {tuple(offered[key].shape)}, not {tuple(own[key].shape)}"
+        for key in wanted
+        if key in offered and offered[key].shape != own[key].shape
+    ]
+    if problems:
+        shown = "; ".join(problems[:8]) + (f"; and {len(problems) - 8} more" if len(problems) > 8 else "")
+        raise MdtkError(f"{origin} does not fit the model of this configuration: {shown}")
+    module.load_state_dict({**own, **{key: offered[key] for key in wanted}})
+    return wanted
+
+
+def _below(key: str, parts: Sequence[str]) -> bool:
+    return not parts or any(key == part or key.startswith(f"{part}.") for part in parts)

@@ -1,0 +1,165 @@
+"""Ground-truth files: written without pickled objects, and the published forms read safely.
+
+Own form: an .npz with one float32 array (H, W) an image, under the image's name, in list order.
+Published forms: `gt_depths.npz` (one object array "data" of ragged maps) and Cityscapes' folder of %03d_depth.npy.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from mdtk.core.errors import MdtkError
+from mdtk.core.files import atomic_write, require_file
+from mdtk.core.pickles import load_array_of_arrays
+
+Progress = Callable[[Iterable[int]], Iterable[int]]
+_HINT = "make it with tools/export_gt_depth.py"
+
+
+class DepthFile(Mapping):
+    """Depth maps by name from the own form, each read when it is asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with zipfile.ZipFile(path) as archive:
+            self._names = [name.removesuffix(".npy") for name in archive.namelist()]
+        self._known = frozenset(self._names)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self._known:
+            raise KeyError(name)
+        with zipfile.ZipFile(self.path) as archive, archive.open(f"{name}.npy") as file:
+            return np.lib.format.read_array(file, allow_pickle=False)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+def write_depths(path: str | Path, depths: Iterable[tuple[str, np.ndarray]]) -> int:
+    """Writes (name, depth (H, W)) pairs in the own form, one at a time; returns their number."""
+    names: set[str] = set()
+    with (
+        atomic_write(path) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as file,
+    ):
+        for name, depth in depths:
+            if name in names:
+                raise MdtkError(f"{path}: the list names '{name}' twice; give each image once")
+            names.add(name)
+            with file.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asarray(depth, np.float32), allow_pickle=False)
+    return len(names)
+
+
+def write_numbered(
+    folder: str | Path, depth_of: Callable[[int], np.ndarray], indices: Iterable[int]
+) -> tuple[int, int]:
+    """Writes %03d_depth.npy, Cityscapes' published form; those that are there already stay.
+
+    `depth_of` gives the map of an index. Returns how many were written and how many were there.
+    """
+    written, kept = 0, 0
+    for index in indices:
+        path = numbered_path(Path(folder), index)
+        if path.is_file():
+            kept += 1
+            continue
+        with atomic_write(path) as temporary:
+            np.save(temporary, depth_of(index).astype(np.float32, copy=False), allow_pickle=False)
+        written += 1
+    return written, kept
+
+
+def numbered_path(folder: Path, index: int) -> Path:
+    """The file of the list's entry `index`, from 0, in Cityscapes' published form."""
+    return folder / f"{index:03d}_depth.npy"
+
+
+def read_npy(path: Path) -> np.ndarray:
+    """A numeric .npy file as float32; pickled objects are refused."""
+    require_file(path, "ground truth", _HINT)
+    try:
+        return np.load(path, allow_pickle=False).astype(np.float32, copy=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise MdtkError(f"ground truth cannot be read: {path} ({error}); {_HINT}") from error
+
+
+def read_gt_depths(path: str | Path) -> Mapping[str, np.ndarray] | list[np.ndarray]:
+    """Depth maps of a file or folder: by name in the own form, in list order in a published form."""
+    path = Path(path)
+    if path.is_dir():
+        return _read_folder(path)
+    require_file(path, "ground truth", _HINT)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.namelist() != ["data.npy"]:
+                return DepthFile(path)
+            with archive.open("data.npy") as member:
+                return _read_published(member, str(path))
+    except (zipfile.BadZipFile, zlib.error, OSError, ValueError) as error:
+        raise MdtkError(f"ground truth cannot be read: {path} ({error}); {_HINT}") from error
+
+
+def depths_by_name(path: str | Path, names: Sequence[str]) -> Mapping[str, np.ndarray]:
+    """Depth maps of `names`, by list order where the file has no names; another count or a missing name is an error."""
+    depths = read_gt_depths(path)
+    if isinstance(depths, list):
+        if len(depths) != len(names):
+            raise MdtkError(f"{path}: has {len(depths)} depth maps, the list has {len(names)} images; {_HINT}")
+        return dict(zip(names, depths, strict=True))
+    missing = [name for name in names if name not in depths]
+    if missing:
+        raise MdtkError(f"{path}: has no depth of '{missing[0]}' ({len(missing)} of {len(names)} missing); {_HINT}")
+    return depths
+
+
+def depths_in_order(path: str | Path, names: Sequence[str]) -> Callable[[int], np.ndarray]:
+    """As `depths_by_name`, as a function of the index in `names`."""
+    depths = depths_by_name(path, names)
+    return lambda index: depths[names[index]]
+
+
+def _read_folder(folder: Path) -> list[np.ndarray]:
+    count = len(list(folder.glob("*_depth.npy")))
+    if not count:
+        raise MdtkError(f"ground truth not found: {folder} has no 000_depth.npy …; {_HINT}")
+    return [read_npy(numbered_path(folder, index)) for index in range(count)]
+
+
+def _read_published(member: IO[bytes], origin: str) -> list[np.ndarray]:
+    """The array "data": an object array of maps, or (N, H, W) numbers where all maps have one size."""
+    version = np.lib.format.read_magic(member)
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read_header(member)
+    if dtype.hasobject:
+        return [depth.astype(np.float32, copy=False) for depth in load_array_of_arrays(member, origin)]
+    if len(shape) != 3 or fortran or dtype.kind != "f":
+        raise MdtkError(f"{origin}: holds {dtype} of shape {shape}; expected one depth map (H, W) an image")
+    values = np.frombuffer(member.read(), dtype)
+    return list(values.reshape(shape).astype(np.float32, copy=False))
+
+
+def export_depths(
+    names: Sequence[str], depth_of: Callable[[int], np.ndarray], output: str | Path, progress: Progress = iter
+) -> str:
+    """Writes the depth maps of `names`: to `output`.npz in the own form, or numbered into a folder otherwise.
+
+    `depth_of` gives the map of an index; `progress` wraps the indices (tqdm). Returns a sentence on what was written.
+    """
+    output, indices = Path(output), range(len(names))
+    if output.suffix == ".npz":
+        count = write_depths(output, ((names[index], depth_of(index)) for index in progress(indices)))
+        return f"{output}: {count} depth maps written"
+    if output.suffix:
+        raise MdtkError(f"--output {output}: takes a file .npz, or a folder for %03d_depth.npy files")
+    written, kept = write_numbered(output, depth_of, progress(indices))
+    return f"{output}: {written} depth maps written, {kept} were there"

@@ -1,0 +1,62 @@
+"""Decoded images to network input, and the grey PNGs that hold numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mdtk.core.errors import MdtkError
+from mdtk.core.files import require_file
+
+Box = tuple[float, float, float, float]  # left, upper, right, lower in pixels of the image
+
+
+def resize(image: Image.Image, size: tuple[int, int], box: Box | None = None) -> np.ndarray:
+    """uint8 (3, H, W) of the RGB image, or of its `box`, at `size` = (width, height), by LANCZOS as published."""
+    if image.size != size or box is not None:
+        image = image.resize(size, Image.Resampling.LANCZOS, box=box)
+    return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
+
+
+def resize_frames(images: list[Image.Image], size: tuple[int, int]) -> np.ndarray:
+    """Frames uint8 (N, 3, H, W) at `size` = (width, height)."""
+    return np.stack([resize(image, size) for image in images])
+
+
+def magnified_crop(
+    images: list[Image.Image], size: tuple[int, int], ratio: float, left: int, top: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """A `size` crop, at (left, top), of every native image resized to int(size × ratio): frames and the exact box.
+
+    Only the crop's part of the native image is resampled; that gives the same pixels as resizing all of it.
+    Returns uint8 (N, 3, H, W) and float32 (magnification in x, in y, left, top); the integer size makes the two
+    magnifications differ a little.
+    """
+    width, height = size
+    large = int(width * ratio), int(height * ratio)
+    crops = []
+    for image in images:
+        scale_x, scale_y = image.width / large[0], image.height / large[1]
+        box = (left * scale_x, top * scale_y, (left + width) * scale_x, (top + height) * scale_y)
+        crops.append(resize(image, size, box))
+    return np.stack(crops), np.array([large[0] / width, large[1] / height, left, top], np.float32)
+
+
+def read_grey_png(path: Path, what: str, hint: str, eight_bits: bool = False) -> np.ndarray:
+    """The stored values (H, W) float32 of a 16-bit grey PNG, or with `eight_bits` also of an 8-bit one.
+
+    `what` and `hint` (what to do) make the error of a missing file; an unreadable file and another kind of image are
+    errors too.
+    """
+    require_file(path, what, hint)
+    try:
+        with Image.open(path) as image:
+            stored, mode = np.asarray(image), image.mode
+    except (OSError, SyntaxError, ValueError) as error:
+        raise MdtkError(f"{what} cannot be read: {path} ({error}); extract or write it again") from error
+    if not (mode.startswith("I") or (eight_bits and mode == "L")):
+        bits = "an 8- or 16-bit" if eight_bits else "a 16-bit"
+        raise MdtkError(f"{path}: is a {mode} image, but the {what} is {bits} grey PNG; give the original file")
+    return stored.astype(np.float32)

@@ -1,0 +1,96 @@
+"""KITTI's calibration texts: `calib_cam_to_cam.txt`, `calib_velo_to_cam.txt` (raw) and `calib.txt` (odometry)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from mdtk.core.errors import MdtkError
+from mdtk.core.files import require_file
+
+_HINT = "extract KITTI's <date>_calib.zip (raw) or data_odometry_calib.zip below the data root"
+
+
+@dataclass(frozen=True)
+class Cameras:
+    """The rectified colour cameras of one recording: 2 (left) and 3 (right).
+
+    projections: camera → P (3, 4) float64, rectified camera 0 to pixels of the camera.
+    sizes: camera → (width, height) in pixels; empty where the file does not say (odometry).
+    """
+
+    path: Path
+    projections: dict[int, np.ndarray]
+    sizes: dict[int, tuple[int, int]] = field(default_factory=dict)
+    rectification: np.ndarray | None = None  # R_rect_00 (3, 3)
+
+    def intrinsics(self, camera: int, size: tuple[int, int]) -> np.ndarray:
+        """K (3, 3) float64 in pixels of an image of `size` = (width, height); another size than K's is an error."""
+        expected = self.sizes.get(camera, size)
+        if tuple(size) != expected:
+            raise MdtkError(
+                f"{self.path}: camera {camera} is calibrated for {expected[0]}x{expected[1]} pixels, the image has "
+                f"{size[0]}x{size[1]}; use the original images, or DATA.INTRINSICS nominal"
+            )
+        return self.projections[camera][:, :3].copy()
+
+    @property
+    def baseline(self) -> float:
+        """Distance of the two cameras in metres: (P2[0, 3] - P3[0, 3]) / fx."""
+        left, right = self.projections[2], self.projections[3]
+        return float(left[0, 3] / left[0, 0] - right[0, 3] / right[0, 0])
+
+
+def read_values(path: Path) -> dict[str, np.ndarray]:
+    """Every "key: numbers" line of a calibration text; lines that hold something else (dates) are left out."""
+    require_file(path, "calibration", _HINT)
+    values = {}
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+        key, _, text = line.partition(":")
+        try:
+            values[key.strip()] = np.array([float(number) for number in text.split()])
+        except ValueError:
+            continue  # "calib_time: 09-Jan-2012 13:57:47"
+    return values
+
+
+def _matrix(values: dict[str, np.ndarray], key: str, shape: tuple[int, ...], path: Path) -> np.ndarray:
+    if key not in values or values[key].size != int(np.prod(shape)):
+        found = f"{values[key].size} numbers" if key in values else "no such line"
+        raise MdtkError(f"{path}: {key} must have {int(np.prod(shape))} numbers, found {found}; {_HINT}")
+    return values[key].reshape(shape)
+
+
+def read_raw_cameras(folder: Path) -> Cameras:
+    """Cameras of one recording day of KITTI raw, from `folder`/calib_cam_to_cam.txt."""
+    path = folder / "calib_cam_to_cam.txt"
+    values = read_values(path)
+    sizes = {}
+    for camera in (2, 3):
+        if f"S_rect_0{camera}" in values:
+            width, height = _matrix(values, f"S_rect_0{camera}", (2,), path)
+            sizes[camera] = (int(width), int(height))
+    projections = {camera: _matrix(values, f"P_rect_0{camera}", (3, 4), path) for camera in (2, 3)}
+    return Cameras(path, projections, sizes, _matrix(values, "R_rect_00", (3, 3), path))
+
+
+def read_odometry_cameras(folder: Path) -> Cameras:
+    """Cameras of one sequence of KITTI odometry, from `folder`/calib.txt."""
+    path = folder / "calib.txt"
+    values = read_values(path)
+    return Cameras(path, {camera: _matrix(values, f"P{camera}", (3, 4), path) for camera in (2, 3)})
+
+
+def velodyne_projection(cameras: Cameras, camera: int) -> np.ndarray:
+    """Velodyne → pixels of rectified `camera` (3, 4): P_rect · R_rect_00 · [R | T] of calib_velo_to_cam.txt."""
+    path = cameras.path.with_name("calib_velo_to_cam.txt")
+    values = read_values(path)
+    if cameras.rectification is None:
+        raise MdtkError(f"{cameras.path}: has no R_rect_00, so the laser scanner cannot be projected; {_HINT}")
+    camera0_T_velodyne, rectified_T_camera0 = np.eye(4), np.eye(4)
+    camera0_T_velodyne[:3, :3] = _matrix(values, "R", (3, 3), path)
+    camera0_T_velodyne[:3, 3] = _matrix(values, "T", (3,), path)
+    rectified_T_camera0[:3, :3] = cameras.rectification
+    return cameras.projections[camera] @ rectified_T_camera0 @ camera0_T_velodyne

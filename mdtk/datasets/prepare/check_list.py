@@ -1,0 +1,185 @@
+"""Checks of one list before a training: missing or unreadable files, calibration that does not fit, static frames."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mdtk.core.errors import MdtkError
+from mdtk.datasets.reader import STEREO, DatasetReader, Offset, open_rgb
+from mdtk.datasets.sequence.frames import IMAGE_SUFFIXES
+
+Progress = Callable[[Iterable, int], Iterable]  # (items, total) → the items
+Size = tuple[int, int]
+_IMAGES = (*IMAGE_SUFFIXES, ".ppm")  # NYU's raw frames are .ppm
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to know. `fatal`: training would fail."""
+
+    what: str
+    text: str
+    fatal: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.text}"
+
+
+@dataclass
+class Checked:
+    """What was looked at in one list, and what was found."""
+
+    title: str
+    entries: int
+    files: int = 0
+    _found: dict[Finding, None] = field(default_factory=dict)
+
+    def add(self, what: str, text: str, fatal: bool = True) -> None:
+        """Adds a finding, once."""
+        self._found[Finding(what, text, fatal)] = None
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What was found, in order."""
+        return list(self._found)
+
+    def summary(self) -> str:
+        """One line: counts of entries, files, and of each kind of finding."""
+        counts = Counter(finding.what for finding in self.findings)
+        found = ", ".join(f"{count} x {what}" for what, count in counts.items()) or "nothing wrong"
+        return f"{self.title}: {self.entries} entries, {self.files} files: {found}"
+
+
+def _silent(items: Iterable, total: int) -> Iterable:
+    return items
+
+
+def check_list(
+    reader: DatasetReader, offsets: Sequence[Offset], title: str, quick: bool = False, progress: Progress = _silent
+) -> Checked:
+    """Checks every file that the entries open at `offsets`, that K and the stereo rig fit them, and static frames.
+
+    quick: files must be there, but are not decoded.
+    """
+    checked = Checked(title, len(reader))
+    if not len(reader):
+        checked.add("list", f"{title} is empty; give a list with entries")
+    files = _files_of(reader, offsets, checked)
+    users: dict[Path, int] = {}
+    for index, paths in files.items():
+        for path in paths:
+            users.setdefault(path, index)
+    checked.files = len(users)
+    sizes: dict[Path, Size | None] = {}
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        probes = pool.map(lambda path: _probe(path, reader, users[path], quick), users)
+        for path, result in zip(users, progress(probes, len(users)), strict=True):
+            if isinstance(result, Finding):
+                checked.add(result.what, result.text)
+            else:
+                sizes[path] = result
+    whole = {index: paths for index, paths in files.items() if all(path in sizes for path in paths)}
+    _check_sizes(reader, whole, sizes, checked)
+    _check_calibration(reader, offsets, whole, sizes, checked)
+    _check_static(reader, checked)
+    return checked
+
+
+def _files_of(reader: DatasetReader, offsets: Sequence[Offset], checked: Checked) -> dict[int, list[Path]]:
+    files = {}
+    for index in range(len(reader)):
+        try:
+            files[index] = reader.files(index, offsets)
+        except MdtkError as error:
+            checked.add("list", str(error))
+    return files
+
+
+def _probe(path: Path, reader: DatasetReader, index: int, quick: bool) -> Size | Finding | None:
+    """The size of a readable image; None where a whole file is no image of its own; a finding for any other file."""
+    if not path.is_file():
+        return Finding("missing", str(path))
+    if quick:
+        return None
+    try:
+        if path.suffix.lower() in _IMAGES:
+            return open_rgb(path).size
+        reader.images(index, [0])
+    except MdtkError as error:
+        return Finding("unreadable", str(error))
+    return None
+
+
+def _check_sizes(
+    reader: DatasetReader, files: dict[int, list[Path]], sizes: dict[Path, Size | None], checked: Checked
+) -> None:
+    """A sample's frames share one K, so they should have one size."""
+    for index, paths in files.items():
+        if len({sizes[path] for path in paths}) > 1:
+            shown = ", ".join(f"{path.name} {'x'.join(map(str, sizes[path] or ()))}" for path in paths)
+            checked.add("sizes differ", f"{reader.name(index)}: {shown}", fatal=False)
+
+
+def _check_calibration(
+    reader: DatasetReader,
+    offsets: Sequence[Offset],
+    files: dict[int, list[Path]],
+    sizes: dict[Path, Size | None],
+    checked: Checked,
+) -> None:
+    """The dataset's own demands on an image, K and the rig: once for each folder and size of the targets' images.
+
+    An evaluation (offset 0 alone) does not read K, so K cannot make it fail.
+    """
+    seen = set()
+    for index, paths in files.items():
+        group = (paths[0].parent, sizes[paths[0]])
+        if group in seen:
+            continue
+        seen.add(group)
+        try:
+            size = reader.images(index, [0])[0].size
+        except MdtkError as error:
+            checked.add("unreadable", str(error))
+            continue
+        try:
+            reader.intrinsics(index, size)
+            if STEREO in offsets:
+                reader.stereo_pose(index)
+        except MdtkError as error:
+            checked.add("calibration", str(error), fatal=len(offsets) > 1)
+
+
+def _check_static(reader: DatasetReader, checked: Checked) -> None:
+    try:
+        static = reader.static_names()
+    except MdtkError as error:
+        checked.add("list", str(error))
+        return
+    held = [name for name in map(reader.name, range(len(reader))) if name in static]
+    if held:
+        text = f"{len(held)} of {len(reader)} entries stand still, the first {held[0]}; leave them out of training"
+        checked.add("static", text, fatal=False)
+
+
+def check_ground_truth(reader: DatasetReader, kind: str, checked: Checked, progress: Progress = _silent) -> None:
+    """Reads the ground truth of every entry; one that cannot be read, or has no known pixel, is a finding."""
+
+    def probe(index: int) -> Finding | None:
+        try:
+            depth = reader.ground_truth(index, kind)
+        except MdtkError as error:
+            return Finding("ground truth", str(error))
+        if (depth > 0).any():
+            return None
+        return Finding("ground truth", f"{reader.name(index)} has no known pixel", fatal=False)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = progress(pool.map(probe, range(len(reader))), len(reader))
+        for finding in filter(None, found):
+            checked.add(finding.what, finding.text, finding.fatal)

@@ -1,0 +1,84 @@
+"""Everything that a configuration would read, checked before the training starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from yacs.config import CfgNode
+
+from mdtk.config import data_sets
+from mdtk.core.errors import MdtkError
+from mdtk.datasets.prepare.check_list import Checked, Progress, check_ground_truth, check_list
+from mdtk.datasets.prepare.leaks import frames_seen, overlap, published_overlaps
+from mdtk.datasets.reader import STEREO, DatasetReader
+from mdtk.datasets.registry import build_eval_reader, build_reader
+
+Test = tuple[str, str, str]  # dataset, list and kind of ground truth of a protocol
+
+
+def build_checks(cfg: CfgNode, tests: Sequence[Test], quick: bool, progress: Progress) -> Iterator[Checked]:
+    """Yields what was found in each list: training and validation lists of every set, then the protocols' tests."""
+    seen: set = set()
+    for node in data_sets(cfg):
+        offsets = [0, *node.SOURCES, *([STEREO] if node.STEREO else [])]
+        for split in (node.TRAIN_SPLIT, node.VAL_SPLIT):
+            if not split:
+                continue
+            checked, reader = _check_set(node, cfg, split, offsets, quick, progress)
+            if reader is not None and split == node.TRAIN_SPLIT:
+                held = _seen(reader, offsets)
+                seen |= held
+                for text in published_overlaps(reader, held):
+                    checked.add("overlap", text, fatal=False)
+            elif reader is not None:
+                _add_overlap(checked, seen, reader, f"the validation list {split}")
+            yield checked
+    for test in dict.fromkeys(tests):
+        yield _check_test(test, cfg, seen, quick, progress)
+
+
+def _check_set(
+    node: CfgNode, cfg: CfgNode, split: str, offsets: list, quick: bool, progress: Progress
+) -> tuple[Checked, DatasetReader | None]:
+    title = f"{node.NAME} {split}"
+    try:
+        reader = build_reader(node, cfg, split)
+    except MdtkError as error:
+        return _cannot_open(title, error), None
+    return check_list(reader, offsets, title, quick, progress), reader
+
+
+def _check_test(test: Test, cfg: CfgNode, seen: set, quick: bool, progress: Progress) -> Checked:
+    key, split, kind = test
+    title = f"{key} {split} (evaluation{', ' + kind if kind else ''})"
+    try:
+        reader = build_eval_reader(key, cfg, split)
+    except MdtkError as error:
+        return _cannot_open(title, error)
+    checked = check_list(reader, [0], title, quick, progress)
+    if not quick:
+        check_ground_truth(reader, kind, checked, progress)
+    _add_overlap(checked, seen, reader, split)
+    return checked
+
+
+def _cannot_open(title: str, error: MdtkError) -> Checked:
+    checked = Checked(title, 0)
+    checked.add("data", str(error))
+    return checked
+
+
+def _seen(reader: DatasetReader, offsets: list) -> set:
+    try:
+        return frames_seen(reader, offsets)
+    except MdtkError:
+        return set()  # a line that cannot be read: `check_list` has told
+
+
+def _add_overlap(checked: Checked, seen: set, reader: DatasetReader, title: str) -> None:
+    try:
+        text = overlap(seen, reader, title)
+    except MdtkError:
+        return  # a line that cannot be read: `check_list` has told
+    if text:
+        checked.add("overlap", text, fatal=False)

@@ -1,0 +1,191 @@
+"""Cityscapes: the official tree (evaluation), and the triplets that tools/prepare_cityscapes.py writes (training)."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mdtk.core.errors import MdtkError
+from mdtk.core.files import require_file
+from mdtk.datasets.depth_files import numbered_path, read_npy
+from mdtk.datasets.image_files import read_grey_png
+from mdtk.datasets.reader import STEREO, DatasetReader, Offset, find_image, open_rgb
+from mdtk.datasets.splits import load_split
+from mdtk.geometry.camera import intrinsics
+
+SIZE = (2048, 1024)  # pixels of every image as it is published
+KEPT_ROWS = 768  # the lower quarter shows the car's own bonnet
+SPLITS = ("train", "val", "test")  # a city belongs to one of them
+_FRAME = "a line is '<city> <city>_<sequence>_<frame>'"
+
+
+def parse_line(line: str, key: str, number: int) -> tuple[str, str, int]:
+    """City, sequence ("ulm_000002") and frame of a list's line; another form is an error that names it."""
+    fields = line.split()
+    parts = fields[1].split("_") if len(fields) == 2 else []
+    if len(parts) != 3 or parts[0] != fields[0] or not parts[2].isdigit():
+        raise MdtkError(f"{key} list, line {number}: cannot read '{line}'; {_FRAME}")
+    return fields[0], f"{parts[0]}_{parts[1]}", int(parts[2])
+
+
+def read_camera(path: Path) -> tuple[np.ndarray, float]:
+    """K (3, 3) float64 in pixels of the full image, and the stereo baseline in metres, of a camera file."""
+    require_file(path, "camera file", "extract camera_trainvaltest.zip (and camera for test) below the data root")
+    try:
+        camera = json.loads(path.read_text(encoding="utf-8"))
+        inner = camera["intrinsic"]
+        K = intrinsics(*(float(inner[key]) for key in ("fx", "fy", "u0", "v0")))
+        return K, float(camera["extrinsic"]["baseline"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise MdtkError(f"camera file cannot be read: {path} ({error!r}); extract it again") from error
+
+
+def open_full(path: Path) -> Image.Image:
+    """A published image, all 2048x1024 pixels; another size is an error."""
+    image = open_rgb(path)
+    if image.size != SIZE:
+        raise MdtkError(f"{path}: is {image.width}x{image.height} pixels; Cityscapes' images are 2048x1024")
+    return image
+
+
+def disparity_to_depth(path: Path, focal_baseline: float) -> np.ndarray:
+    """Depth (H, W) float32 in metres, 0 where unknown: baseline · fx / ((p - 1) / 256) for p > 0 (Cityscapes' rule)."""
+    stored = read_grey_png(path, "disparity", "extract Cityscapes' disparity package below the data root")
+    disparity = (stored - 1) / 256
+    depth = np.zeros_like(disparity)
+    np.divide(np.float32(focal_baseline), disparity, out=depth, where=disparity > 0)
+    return depth
+
+
+class Cityscapes(DatasetReader):
+    """The official tree. Offsets count single frames of leftImg8bit_sequence. Lines: "<city> <city>_<seq>_<frame>".
+
+    The native image is the upper 768 rows of 1024. Intrinsics are those of the image's camera file, in both modes.
+    Ground truth: <root>/gt_depths/%03d_depth.npy, numbered by the list cityscapes/test, where that folder is there;
+    else from disparity and camera files; the same 768 rows. Kind "disparity": always from those, all 1024 rows.
+    """
+
+    key = "cityscapes"
+    hint = "set ROOTS.CITYSCAPES or MDTK_DATASETS; see datasets/README.md for the expected tree"
+
+    def __init__(self, root: str | Path, lines: Sequence[str], intrinsics_mode: str = "nominal") -> None:
+        super().__init__(root, lines, intrinsics_mode)
+        self._homes: dict[tuple[str, str], Path] = {}
+
+    def _parsed(self, index: int) -> tuple[str, str, int]:
+        return parse_line(self.lines[index], self.key, index + 1)
+
+    def _home(self, package: str, city: str) -> Path:
+        """The folder of a city in a package ("camera", …); the package may lie in a folder named after its archive."""
+        if (package, city) not in self._homes:
+            bases = [self.root / package, self.root / f"{package}_trainvaltest" / package]
+            choices = [base / split / city for base in bases for split in SPLITS]
+            self._homes[package, city] = next((path for path in choices if path.is_dir()), choices[2])
+        return self._homes[package, city]
+
+    def _image_path(self, city: str, sequence: str, frame: int) -> Path:
+        name = f"{sequence}_{frame:06d}_leftImg8bit"
+        paths = [find_image(self._home(package, city) / name) for package in ("leftImg8bit_sequence", "leftImg8bit")]
+        return next((path for path in paths if path.is_file()), paths[0])
+
+    def files(self, index: int, offsets: Sequence[Offset]) -> list[Path]:
+        city, sequence, frame = self._parsed(index)
+        if STEREO in offsets:
+            raise MdtkError("cityscapes: the right images are not read; set DATA.STEREO false")
+        return [self._image_path(city, sequence, frame + int(offset)) for offset in offsets]
+
+    def images(self, index: int, offsets: Sequence[Offset]) -> list[Image.Image]:
+        return [open_full(path).crop((0, 0, SIZE[0], KEPT_ROWS)) for path in self.files(index, offsets)]
+
+    def camera_path(self, index: int) -> Path:
+        """The entry's camera file, else the first one of its sequence."""
+        city, sequence, frame = self._parsed(index)
+        path = self._home("camera", city) / f"{sequence}_{frame:06d}_camera.json"
+        if path.is_file():
+            return path
+        return next(iter(sorted(path.parent.glob(f"{sequence}_*_camera.json"))), path)
+
+    def intrinsics(self, index: int, size: tuple[int, int]) -> np.ndarray:
+        if tuple(size) != (SIZE[0], KEPT_ROWS):
+            raise MdtkError(
+                f"cityscapes: K belongs to 2048x768 pixels, not {size[0]}x{size[1]}; use the original images"
+            )
+        return read_camera(self.camera_path(index))[0]
+
+    def disparity_path(self, index: int) -> Path:
+        """The entry's disparity PNG."""
+        city, sequence, frame = self._parsed(index)
+        name = f"{sequence}_{frame:06d}_disparity.png"
+        paths = [self._home(package, city) / name for package in ("disparity", "disparity_sequence")]
+        return next((path for path in paths if path.is_file()), paths[0])
+
+    def _depth_from_disparity(self, index: int) -> np.ndarray:
+        K, baseline = read_camera(self.camera_path(index))
+        return disparity_to_depth(self.disparity_path(index), float(K[0, 0]) * baseline)
+
+    @functools.cached_property
+    def _numbers(self) -> dict[str, int]:
+        """Line → its place in the list cityscapes/test of the root, which numbers gt_depths."""
+        return {line: number for number, line in enumerate(load_split("cityscapes/test", self.root).lines)}
+
+    def ground_truth(self, index: int, kind: str = "") -> np.ndarray:
+        folder, line = self.root / "gt_depths", self.lines[index]
+        if kind == "disparity":
+            return self._depth_from_disparity(index)
+        stored = folder.is_dir() and line in self._numbers
+        depth = read_npy(numbered_path(folder, self._numbers[line])) if stored else self._depth_from_disparity(index)
+        if depth.shape not in (SIZE[::-1], (KEPT_ROWS, SIZE[0])):
+            raise MdtkError(f"{self.name(index)}: ground truth is {depth.shape[1]}x{depth.shape[0]}, not 2048x1024")
+        return depth[:KEPT_ROWS]
+
+
+class CityscapesPrepared(DatasetReader):
+    """Triplets two frames apart, one file each: <city>/<city>_<seq>_<frame>.png|jpg and …_cam.txt.
+
+    BDEdepth's stand one above the other, ManyDepth's and SfMLearner's side by side; the shape of the file tells.
+    """
+
+    key = "cityscapes_prepared"
+    hint = "make it with tools/prepare_cityscapes.py, or set ROOTS.CITYSCAPES_PREPARED"
+
+    def _stem(self, index: int) -> Path:
+        city, sequence, frame = parse_line(self.lines[index], self.key, index + 1)
+        return self.root / city / f"{sequence}_{frame:06d}"
+
+    def files(self, index: int, offsets: Sequence[Offset]) -> list[Path]:
+        return [find_image(self._stem(index))]
+
+    def images(self, index: int, offsets: Sequence[Offset]) -> list[Image.Image]:
+        wrong = [offset for offset in offsets if offset not in (-1, 0, 1)]
+        if wrong:
+            raise MdtkError(f"cityscapes_prepared: triplets have no frame {wrong[0]}; set DATA.SOURCES [-1, 1]")
+        path = self.files(index, offsets)[0]
+        parts = split_triplet(open_rgb(path), path)
+        return [parts[int(offset) + 1] for offset in offsets]
+
+    def intrinsics(self, index: int, size: tuple[int, int]) -> np.ndarray:
+        path = self._stem(index).with_name(f"{self._stem(index).name}_cam.txt")
+        require_file(path, "intrinsics", "run tools/prepare_cityscapes.py again")
+        try:
+            K = np.array([float(number) for number in path.read_text(encoding="utf-8").split(",")]).reshape(3, 3)
+        except ValueError as error:
+            raise MdtkError(f"{path}: must hold the 9 numbers of K; run tools/prepare_cityscapes.py again") from error
+        if not (0 < K[0, 2] < size[0] and 0 < K[1, 2] < size[1]):
+            raise MdtkError(f"{path}: its principal point lies outside the image of {size[0]}x{size[1]} pixels")
+        return K
+
+
+def split_triplet(image: Image.Image, path: Path) -> list[Image.Image]:
+    """The frames -1, 0, 1 of a triplet: side by side in a wide file, one above the other in a high one."""
+    width, height = image.size
+    wide = width > height
+    if (width if wide else height) % 3:
+        raise MdtkError(f"{path}: {width}x{height} pixels are no three frames of one size; prepare it again")
+    if wide:
+        return [image.crop((k * width // 3, 0, (k + 1) * width // 3, height)) for k in range(3)]
+    return [image.crop((0, k * height // 3, width, (k + 1) * height // 3)) for k in range(3)]

@@ -1,0 +1,102 @@
+"""Make3D (Saxena et al. 2009): the 134 test images and their laser grids."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageFile
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
+
+from mdtk.core.errors import MdtkError
+from mdtk.core.files import require_file
+from mdtk.datasets.reader import DatasetReader, Offset, open_rgb
+from mdtk.geometry.camera import intrinsics
+
+SIZE = (1704, 2272)  # pixels of every test image
+BOX = (0, 710, 1704, 1562)  # left, top, right, bottom: the central 1704x852
+GRID = (55, 305)  # rows and columns of the laser grid over the whole image
+ROWS = slice(17, 38)  # of the grid that the box shows
+# Focal length over width and height: the inverse of the image plane's size at distance 1 in the authors' release
+FOCAL = (1 / 0.70783777, 1 / 0.946584169)
+# What scipy raises for a file that is truncated, of a newer version, or no .mat at all
+_UNREADABLE = (
+    MatReadError,
+    NotImplementedError,
+    ValueError,
+    TypeError,
+    LookupError,
+    OSError,
+    EOFError,
+    zlib.error,
+    struct.error,
+)
+
+
+class Make3D(DatasetReader):
+    """Make3D's test set. Lines: the image's id. Evaluation only: there are no neighbouring frames.
+
+    Images: Test134/img-<id>.jpg, cut to the central 1704x852. Ground truth: Gridlaserdata/depth_sph_corr-<id>.mat,
+    21x305. Intrinsics are nominal in both modes, with the principal point in the middle of the whole image.
+    """
+
+    key = "make3d"
+    hint = "set ROOTS.MAKE3D or MDTK_DATASETS; see datasets/README.md for the expected tree"
+
+    def files(self, index: int, offsets: Sequence[Offset]) -> list[Path]:
+        return [self.root / "Test134" / f"img-{self.lines[index]}.jpg"]
+
+    def images(self, index: int, offsets: Sequence[Offset]) -> list[Image.Image]:
+        if any(offset != 0 for offset in offsets):
+            raise MdtkError("make3d has single images, no neighbours; evaluate on it, do not train")
+        path = self.files(index, offsets)[0]
+        image = _open_truncated(path)
+        if image.size != SIZE:
+            raise MdtkError(f"{path}: is {image.width}x{image.height} pixels; Make3D's test images are 1704x2272")
+        return [image.crop(BOX)] * len(offsets)
+
+    def intrinsics(self, index: int, size: tuple[int, int]) -> np.ndarray:
+        if tuple(size) != (BOX[2] - BOX[0], BOX[3] - BOX[1]):
+            raise MdtkError(f"{self.name(index)}: K belongs to 1704x852 pixels, not {size[0]}x{size[1]}")
+        centre = [(length - 1) / 2 for length in SIZE]
+        return intrinsics(FOCAL[0] * SIZE[0], FOCAL[1] * SIZE[1], centre[0] - BOX[0], centre[1] - BOX[1])
+
+    def ground_truth(self, index: int, kind: str = "") -> np.ndarray:
+        path = self.root / "Gridlaserdata" / f"depth_sph_corr-{self.lines[index]}.mat"
+        return read_grid(path)[ROWS]
+
+
+def read_grid(path: Path) -> np.ndarray:
+    """The laser grid's depth (55, 305) float32 in metres: channel 3 of Position3DGrid."""
+    hint = "extract Make3D's Test134Depth.tar.gz below the data root"
+    require_file(path, "laser grid", hint)
+    try:
+        stored = loadmat(path, variable_names=["Position3DGrid"]).get("Position3DGrid")
+    except _UNREADABLE as error:
+        raise MdtkError(f"laser grid cannot be read: {path} ({' '.join(str(error).split())}); {hint}") from error
+    if stored is None:
+        raise MdtkError(f"{path}: is a .mat of another kind, it has no Position3DGrid; {hint}")
+    if stored.shape != (*GRID, 4) or stored.dtype.kind not in "fiu":
+        raise MdtkError(f"{path}: Position3DGrid is {stored.dtype} {stored.shape}, not numbers (55, 305, 4); {hint}")
+    return stored[:, :, 3].astype(np.float32)
+
+
+def _open_truncated(path: Path) -> Image.Image:
+    """As `open_rgb`, but a file that ends early still counts, with a warning: published scores were made so."""
+    try:
+        return open_rgb(path)
+    except MdtkError as error:
+        if "truncated" not in str(error):
+            raise
+    before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, True
+    try:
+        image = open_rgb(path)
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
+    warnings.warn(f"{path} ends early; its missing rows are grey", stacklevel=2)
+    return image

@@ -1,0 +1,165 @@
+"""NYU Depth v2: raw frames for training, the official labelled test images for evaluation."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import h5py
+import numpy as np
+from PIL import Image
+
+from mdtk.core.errors import MdtkError
+from mdtk.datasets.reader import STEREO, DatasetReader, Offset, find_image, open_rgb
+from mdtk.geometry.camera import intrinsics
+
+SIZE = (640, 480)  # pixels of every image as it is published
+RGB_K = (518.85790117450188, 519.46961112127485, 325.58244941119034, 253.73616633400465)  # fx, fy, cx, cy
+# k1, k2, p1, p2, k3 of the colour camera, from the dataset's toolbox
+RGB_DISTORTION = (
+    0.20796615318809061,
+    -0.58613825163911781,
+    7.2231363135888329e-4,
+    1.0479627195765181e-3,
+    0.49856986684705107,
+)
+TRAIN_BOX = (16, 16, 624, 464)  # left, top, right, bottom: 608x448; undistortion leaves its border without image
+TEST_BOX = (40, 44, 601, 471)  # 561x427: where the official labels have valid depth
+OFFSETS = (0, -4, -3, -2, -1, 1, 2, 3, 4)  # of a training line's nine columns
+LABELED = "nyu_depth_v2_labeled.mat"
+
+
+@functools.lru_cache(maxsize=1)
+def _undistortion_maps() -> tuple[np.ndarray, np.ndarray]:
+    matrix = intrinsics(*RGB_K)
+    return cv2.initUndistortRectifyMap(matrix, np.array(RGB_DISTORTION), None, matrix, SIZE, cv2.CV_16SC2)
+
+
+def undistort(image: Image.Image) -> Image.Image:
+    """The colour camera's image without its lens distortion; borders that it does not show are black."""
+    return Image.fromarray(cv2.remap(np.asarray(image), *_undistortion_maps(), cv2.INTER_LINEAR))
+
+
+@contextmanager
+def open_hdf5(path: Path, hint: str) -> Iterator[h5py.File]:
+    """An open HDF5 file; one that is missing, truncated or without the dataset asked for is one sentence."""
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except FileNotFoundError as error:
+        raise MdtkError(f"file not found: {path}; {hint}") from error
+    except OSError as error:
+        raise MdtkError(f"cannot be read: {path} is truncated or no HDF5 file; {hint}") from error
+    except KeyError as error:
+        raise MdtkError(f"{path}: is HDF5 but not NYU Depth v2 ({error.args[0]}); {hint}") from error
+
+
+class NYUv2(DatasetReader):
+    """NYU Depth v2. Which of two kinds of line an entry is decides what it is.
+
+    Training: nine image paths below the root, frames 0, -4 … -1, 1 … 4; the first is the entry's name. The native image
+    is undistorted and cut by 16 pixels on each side. Test: "nyu_test/%05d.h5", from that file or, where it is missing,
+    from the official nyu_depth_v2_labeled.mat below the root (the number is the official id, from 1); cut to 561x427.
+    Intrinsics are the toolbox's constants in both modes.
+    """
+
+    key = "nyuv2"
+    hint = "set ROOTS.NYUV2 or MDTK_DATASETS; see datasets/README.md for the expected tree"
+
+    def name(self, index: int) -> str:
+        return self.lines[index].split(maxsplit=1)[0]
+
+    def is_test(self, index: int) -> bool:
+        """Whether the entry is a labelled test image."""
+        return self.lines[index].endswith(".h5")
+
+    def files(self, index: int, offsets: Sequence[Offset]) -> list[Path]:
+        if STEREO in offsets:
+            raise MdtkError("nyuv2 has no stereo pairs; set DATA.STEREO false")
+        if self.is_test(index):
+            return [self._test_file(index)]
+        fields = self.lines[index].split()
+        if len(fields) != len(OFFSETS):
+            raise MdtkError(
+                f"nyuv2 list, line {index + 1}: has {len(fields)} columns; a training line is nine image paths "
+                f"(frames {', '.join(map(str, OFFSETS))}), a test line nyu_test/<id>.h5"
+            )
+        return [self._frame_path(fields, offset) for offset in offsets]
+
+    def _frame_path(self, fields: list[str], offset: Offset) -> Path:
+        if offset not in OFFSETS:
+            raise MdtkError(f"nyuv2 lists have the frames -4 … 4, not {offset}; set DATA.SOURCES within them")
+        path = self.root / fields[OFFSETS.index(offset)].lstrip("/")
+        return find_image(path.with_suffix(""), (path.suffix, ".ppm", ".png", ".jpg"))
+
+    def _test_file(self, index: int) -> Path:
+        own, labeled = self.root / self.lines[index], self.root / LABELED
+        return labeled if labeled.is_file() and not own.is_file() else own
+
+    def images(self, index: int, offsets: Sequence[Offset]) -> list[Image.Image]:
+        if not self.is_test(index):
+            return [_training_image(path) for path in self.files(index, offsets)]
+        if any(offset != 0 for offset in offsets):
+            raise MdtkError(
+                f"{self.name(index)}: a labelled NYU image has no neighbours; evaluate it, do not train on it"
+            )
+        image = Image.fromarray(np.ascontiguousarray(self._stored(index, "rgb").transpose(1, 2, 0)))
+        return [image.crop(TEST_BOX)] * len(offsets)
+
+    def intrinsics(self, index: int, size: tuple[int, int]) -> np.ndarray:
+        left, top, right, bottom = TEST_BOX if self.is_test(index) else TRAIN_BOX
+        if tuple(size) != (right - left, bottom - top):
+            raise MdtkError(
+                f"{self.name(index)}: K belongs to {right - left}x{bottom - top} pixels, not {size[0]}x{size[1]}"
+            )
+        fx, fy, cx, cy = RGB_K
+        return intrinsics(fx, fy, cx - left, cy - top)
+
+    def ground_truth(self, index: int, kind: str = "") -> np.ndarray:
+        if not self.is_test(index):
+            raise MdtkError("nyuv2: raw training frames have no aligned depth; evaluate on nyuv2/test")
+        left, top, right, bottom = TEST_BOX
+        depth = self._stored(index, "depth")[top:bottom, left:right].astype(np.float32)
+        return np.nan_to_num(depth, nan=0.0, posinf=0.0, neginf=0.0)
+
+    def _stored(self, index: int, what: str) -> np.ndarray:
+        """The full "rgb" (3, 480, 640) uint8 or "depth" (480, 640) of a test entry."""
+        path = self._test_file(index)
+        if path.name == LABELED:
+            values = _read_labeled(path, what, self.official_id(index))
+        else:
+            hint = f"put the per-image .h5 files or the official {LABELED} below {self.root}"
+            with open_hdf5(path, hint) as file:
+                values = np.asarray(file[what])
+        expected = (3, *SIZE[::-1]) if what == "rgb" else SIZE[::-1]
+        if values.shape != expected:
+            raise MdtkError(f"{path}: {what} has shape {values.shape}, not {expected}; it is not NYU Depth v2")
+        return values
+
+    def official_id(self, index: int) -> int:
+        """The official number of a test image, from 1."""
+        stem = Path(self.lines[index]).stem
+        if not stem.isdigit():
+            raise MdtkError(
+                f"nyuv2 list, line {index + 1}: '{self.lines[index]}' has no number; it is nyu_test/<id>.h5"
+            )
+        return int(stem)
+
+
+def _read_labeled(path: Path, what: str, number: int) -> np.ndarray:
+    """From Matlab's column order: images (1449, 3, 640, 480), depths (1449, 640, 480)."""
+    with open_hdf5(path, "fetch the official file again") as file:
+        stored = file["images" if what == "rgb" else "depths"]
+        if not 1 <= number <= len(stored):
+            raise MdtkError(f"{path}: has {len(stored)} images, no number {number}; fetch the official file")
+        return np.swapaxes(stored[number - 1], -1, -2)
+
+
+def _training_image(path: Path) -> Image.Image:
+    image = open_rgb(path)
+    if image.size != SIZE:
+        raise MdtkError(f"{path}: is {image.width}x{image.height} pixels; raw NYU frames are 640x480")
+    return undistort(image).crop(TRAIN_BOX)

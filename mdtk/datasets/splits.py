@@ -1,0 +1,103 @@
+"""Split lists: Monodepth2's text form, and the published lists in the project's compact form (`splits/*.yaml`)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mdtk.core.errors import MdtkError
+from mdtk.core.files import resolve_data
+from mdtk.datasets import compact_splits
+
+KITTI_RAW_URL = "https://s3.eu-central-1.amazonaws.com/avg-kitti/raw_data"
+# Lists that everyone uses but that no one may hand on, or that were never published, and how to get them
+_MADE = {"nyuv2/train": "make it with tools/make_nyu_split.py", "nyuv2/val": "make it with tools/make_nyu_split.py"}
+
+
+@dataclass(frozen=True)
+class Split:
+    """A list of entries. `origin` says where it came from; `sha256` is that of the text form (`as_text`)."""
+
+    name: str
+    lines: tuple[str, ...]
+    origin: str
+    sha256: str
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+
+def as_text(lines: Sequence[str]) -> str:
+    """Lines as the text form: one entry a line, LF, with a final newline."""
+    return "".join(f"{line}\n" for line in lines)
+
+
+def text_sha256(lines: Sequence[str]) -> str:
+    """sha256 (hex) of the lines' text form."""
+    return hashlib.sha256(as_text(lines).encode()).hexdigest()
+
+
+def text_path(root: str | Path, name: str) -> Path:
+    """Where a data root keeps its own list: "odom/test_09" → <root>/splits/odom/test_files_09.txt."""
+    folder, _, part = name.rpartition("/")
+    part, _, rest = part.partition("_")
+    return Path(root) / "splits" / folder / f"{part}_files{'_' + rest if rest else ''}.txt"
+
+
+def load_split(name: str, root: str | Path | None = None) -> Split:
+    """The list `name`: a text file of that path, the data root's own list, or a published list, in this order."""
+    if Path(name).suffix == ".txt":
+        return _read_text(name, resolve_data(name))
+    if root is not None and (own := text_path(root, name)).is_file():
+        return _read_text(name, own)
+    if compact_splits.knows(name):
+        lines = tuple(compact_splits.expand(name))
+        return Split(name, lines, f"published list {name}", text_sha256(lines))
+    where = f"{text_path(root, name)} is not there, and " if root is not None else ""
+    advice = _MADE.get(name, f"give a text file, or one of {', '.join(compact_splits.names())}")
+    raise MdtkError(f"split {name} not found: {where}it is no published list; {advice}")
+
+
+def _read_text(name: str, path: Path) -> Split:
+    if not path.is_file():
+        raise MdtkError(f"split list not found: {path}; give an existing text file or the name of a published list")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise MdtkError(f"split list cannot be read: {path} is not a text file; give one entry a line") from error
+    lines = tuple(line.strip() for line in text.splitlines() if line.strip())
+    if not lines:
+        raise MdtkError(f"split list is empty: {path}; give one entry a line")
+    return Split(name, lines, str(path), text_sha256(lines))
+
+
+def load_static_frames(root: str | Path | None = None) -> frozenset[tuple[str, int]]:
+    """(<date>/<drive>, frame) of the frames known to stand still.
+
+    From the root's own splits/static_frames.txt if it has one, else SfMLearner's published list (Zhou et al. 2017).
+    """
+    own = Path(root) / "splits" / "static_frames.txt" if root is not None else None
+    if own is None or not own.is_file():
+        return frozenset(compact_splits.static_frames())
+    frames = set()
+    for number, line in enumerate(own.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            date, drive, frame = line.split()
+            frames.add((f"{date}/{drive}", int(frame)))
+        except ValueError as error:
+            raise MdtkError(
+                f"{own}, line {number}: cannot read '{line}'; a line is '<date> <drive> <frame>'"
+            ) from error
+    return frozenset(frames)
+
+
+def kitti_archives() -> list[str]:
+    """URLs of the KITTI raw archives that all lists together need: calibration of 5 days, and 61 drives."""
+    lists = ("eigen_full/train", "eigen/test", "benchmark/train", "benchmark/val")
+    drives = {line.split("/")[1].split()[0] for name in lists for line in compact_splits.expand(name)}
+    calibrations = {f"{drive[:10]}_calib" for drive in drives}
+    folders = {drive: drive.removesuffix("_sync") + "/" for drive in drives} | dict.fromkeys(calibrations, "")
+    archives = sorted(folders, key=lambda name: (name[:10], name in drives, name))
+    return [f"{KITTI_RAW_URL}/{folders[name]}{name}.zip" for name in archives]

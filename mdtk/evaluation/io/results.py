@@ -1,0 +1,148 @@
+"""Evaluations as files and tables: JSON with the protocol in words, per-image CSV, console table, LaTeX rows."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from mdtk.core.files import atomic_write, write_text
+from mdtk.evaluation.io.external import file_stem
+from mdtk.evaluation.scoring.evaluator import Evaluation
+from mdtk.evaluation.scoring.metrics import METRICS
+
+# Columns of the summary, in the order of papers; a benchmark fills those that its protocol reports
+SUMMARY = ("abs_rel", "sq_rel", "rmse", "rmse_log", "rmse_log10", "log10", "a1", "a2", "a3")
+
+
+def group(evaluations: Sequence[Evaluation]) -> list[list[Evaluation]]:
+    """Evaluations of one protocol together, in order."""
+    groups: dict[str, list[Evaluation]] = {}
+    for evaluation in evaluations:
+        groups.setdefault(evaluation.protocol.key, []).append(evaluation)
+    return list(groups.values())
+
+
+def align_columns(rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """Rows of cells as text: the first `left` columns to the left, others to the right, a line below the head."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if column < left else cell.rjust(width) for column, (cell, width) in enumerate(cells)
+        )
+        for cells in (list(zip(row, widths, strict=True)) for row in rows)
+    ]
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+
+
+def console_table(evaluations: Sequence[Evaluation]) -> str:
+    """One protocol's table: a line a predictor, under a head that says what was compared."""
+    first = evaluations[0]
+    protocol, words = first.protocol, first.protocol.words()
+    metrics = list(first.rows[0].metrics)
+    rows = [["", *metrics]]
+    rows += [[one.predictor, *(f"{one.means[metric]:.4f}" for metric in metrics)] for one in evaluations]
+    lines = [
+        f"{protocol.label}: {protocol.title}",
+        f"  {len(first.rows)} images, {first.valid_pixels:,} valid pixels ({words['valid_pixels']})",
+        f"  crop: {words['crop']}",
+        f"  scale: {first.scale.words}",
+        f"  scale ratios: median {first.ratio_median:.3f}, spread {first.ratio_spread:.3f}",
+    ]
+    if first.empty:
+        lines.append(f"  left out, no valid pixel: {len(first.empty)} images ({', '.join(first.empty[:3])} …)")
+    trivial = str(first.facts.get("trivial_predictors", ""))
+    if trivial.startswith("left out"):
+        lines.append(f"  trivial predictor median map {trivial}")
+    return "\n".join([*lines, "", align_columns(rows)])
+
+
+def summary_table(evaluations: Sequence[Evaluation]) -> str:
+    """All benchmarks in one table; a cell is empty where the benchmark's protocol does not report the metric."""
+    used = [metric for metric in SUMMARY if any(metric in one.protocol.metrics for one in evaluations)]
+    rows = [["benchmark", "predictor", "images", *used]]
+    for one in evaluations:
+        cells = [f"{one.means[metric]:.3f}" if metric in one.protocol.metrics else "" for metric in used]
+        rows.append([one.protocol.label, one.predictor, str(len(one.rows)), *cells])
+    return align_columns(rows, left=2)
+
+
+def latex_row(evaluation: Evaluation) -> str:
+    """The published metrics in order, as a row of a LaTeX table: "& 0.115 & 0.903 … \\\\"."""
+    means = evaluation.means
+    return " & ".join(["", *(f"{means[metric]:.3f}" for metric in evaluation.protocol.metrics)]).strip() + r" \\"
+
+
+def to_json(evaluations: Sequence[Evaluation]) -> dict:
+    """One protocol's predictors as plain values; unbounded ranges are null."""
+    first = evaluations[0]
+    protocol = first.protocol
+    return {
+        "protocol": protocol.key,
+        "variant": protocol.variant,
+        "protocol_in_words": protocol.words(),
+        "depth_range_changed": protocol.range_changed,
+        "depth_min": protocol.depth_min,
+        "depth_max": None if math.isinf(protocol.depth_max) else protocol.depth_max,
+        "crop": protocol.words()["crop"],
+        "metrics_in_words": {name: METRICS[name].words for name in first.rows[0].metrics},
+        **{name: value for name, value in first.facts.items()},
+        "images_evaluated": len(first.rows),
+        "images_without_valid_pixel": list(first.empty),
+        "valid_pixels": first.valid_pixels,
+        "results": {one.predictor: _result(one) for one in evaluations},
+    }
+
+
+def _result(evaluation: Evaluation) -> dict:
+    return {
+        "metrics": evaluation.means,
+        "published_order": list(evaluation.protocol.metrics),
+        "alignment": evaluation.scale.alignment,
+        "factor": evaluation.scale.factor,
+        "scale_mode": evaluation.scale.words,
+        "scale_ratio_median": evaluation.ratio_median,
+        "scale_ratio_spread": evaluation.ratio_spread,
+        "latex": latex_row(evaluation),
+    }
+
+
+def write_csv(path: Path, evaluations: Sequence[Evaluation]) -> None:
+    """A line an image and predictor: metrics, valid pixels, scale and shift of the alignment."""
+    metrics = list(evaluations[0].rows[0].metrics)
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["predictor", "index", "name", *metrics, "valid_pixels", "scale", "shift", "height", "width"])
+        for one in evaluations:
+            for row in one.rows:
+                values = [repr(row.metrics[metric]) for metric in metrics]
+                scale = [row.valid_pixels, repr(row.scale), repr(row.shift), row.height, row.width]
+                writer.writerow([one.predictor, row.index, row.name, *values, *scale])
+
+
+def write_results(folder: Path, evaluations: Sequence[Evaluation]) -> list[Path]:
+    """<folder>/<protocol>.json and <protocol>.csv of one protocol's predictors."""
+    stem = file_stem(evaluations[0].protocol.key)
+    paths = [folder / f"{stem}.json", folder / f"{stem}.csv"]
+    write_text(paths[0], json.dumps(to_json(evaluations), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    write_csv(paths[1], evaluations)
+    return paths
+
+
+def write_summary(folder: Path, evaluations: Sequence[Evaluation], missing: dict[str, str]) -> list[Path]:
+    """<folder>/summary.json|csv|txt|tex over all protocols; `missing`: benchmark → why it has no result."""
+    paths = [folder / f"summary.{suffix}" for suffix in ("json", "csv", "txt", "tex")]
+    content = {"benchmarks": {ones[0].protocol.key: to_json(ones) for ones in group(evaluations)}, "missing": missing}
+    write_text(paths[0], json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    with atomic_write(paths[1]) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["benchmark", "predictor", "images", "valid_pixels", *METRICS])
+        for one in evaluations:
+            values = [repr(one.means[metric]) if metric in one.means else "" for metric in METRICS]
+            writer.writerow([one.protocol.key, one.predictor, len(one.rows), one.valid_pixels, *values])
+    write_text(paths[2], summary_table(evaluations) + "\n")
+    rows = [f"% {one.protocol.label}, {one.predictor}\n{latex_row(one)}\n" for one in evaluations]
+    write_text(paths[3], "".join(rows))
+    return paths

@@ -1,0 +1,175 @@
+"""Odometry of a pose network on KITTI: predicted motions, errors, files. tools/evaluate_pose.py calls `run`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mdtk import viz
+from mdtk.config import load_config
+from mdtk.core import distributed
+from mdtk.core.environment import versions
+from mdtk.core.errors import MdtkError
+from mdtk.core.files import atomic_write, write_text
+from mdtk.datasets.readers.kitti import KittiOdom
+from mdtk.datasets.registry import build_eval_reader
+from mdtk.evaluation.command import merged_config
+from mdtk.evaluation.io.results import align_columns
+from mdtk.evaluation.odometry import trajectories as odometry
+from mdtk.evaluation.odometry.trajectory_plot import plot_trajectories
+from mdtk.evaluation.sharding import shard_batches, together
+from mdtk.inference.predict import FrameReader, read_frames
+from mdtk.models.system import load_model
+
+PairModel = Callable[[Tensor, Tensor], Tensor]  # images (B, 3, H, W) of frames i and i+1 → next_T_this (B, 4, 4)
+MODEL, STRAIGHT, TRUTH = "model", "straight ahead", "ground truth"
+
+
+@dataclass(frozen=True)
+class PoseErrors:
+    """One predictor on one sequence. Lengths in metres; t_err in %, r_err in degrees per 100 m."""
+
+    predictor: str
+    snippet_mean: float
+    snippet_std: float
+    ate: float  # after the 7-DoF alignment
+    t_err: float
+    r_err: float
+    segments: int
+    scale: float  # of the 7-DoF alignment
+
+
+@torch.no_grad()
+def predict_motions(
+    model: PairModel,
+    reader: KittiOdom,
+    batches: Sequence[Sequence[int]],
+    height: int,
+    width: int,
+    device: torch.device | str = "cpu",
+    workers: int = 0,
+) -> list[tuple[int, np.ndarray]]:
+    """(index, next_T_this (4, 4)) for the entries of `reader` in `batches`."""
+    found = []
+    pairs = read_frames(FrameReader(reader, [0, 1], height, width), batches, workers, device)
+    for indices, frames in zip(batches, pairs, strict=True):
+        motions = model(frames[:, 0], frames[:, 1]).double().cpu().numpy()
+        found += list(zip(indices, motions, strict=True))
+    return found
+
+
+def ground_truth_poses(reader: KittiOdom) -> np.ndarray:
+    """Global poses (len(dataset) + 1, 4, 4) of the entries' frames, which must be one sequence without a gap."""
+    entries = [reader.entry(index) for index in range(len(reader))]
+    first = entries[0]
+    for place, entry in enumerate(entries):
+        if (entry.folder, entry.frame) != (first.folder, first.frame + place):
+            raise MdtkError(f"{reader.name(place)}: odometry takes one sequence whose frames follow each other")
+    poses = reader.poses(int(first.folder))
+    if len(poses) < first.frame + len(entries) + 1:
+        raise MdtkError(
+            f"sequence {first.folder}: {len(poses)} poses for {len(entries)} pairs of frames; extract the poses again"
+        )
+    return poses[first.frame : first.frame + len(entries) + 1]
+
+
+def measure(predictor: str, gt_world_T_camera: np.ndarray, motions: np.ndarray) -> tuple[PoseErrors, np.ndarray]:
+    """The errors of predicted motions (N−1, 4, 4), and the aligned global poses (N, 4, 4)."""
+    ates = odometry.snippet_ates(gt_world_T_camera, motions)
+    path = odometry.accumulate(motions)
+    similarity = odometry.umeyama(path[:, :3, 3], gt_world_T_camera[:, :3, 3])
+    aligned = similarity.poses(path)
+    segments = odometry.segment_errors(gt_world_T_camera, aligned)
+    errors = PoseErrors(
+        predictor,
+        float(ates.mean()),
+        float(ates.std()),
+        odometry.trajectory_ate(gt_world_T_camera, aligned),
+        segments.t_err,
+        segments.r_err,
+        segments.segments,
+        similarity.scale,
+    )
+    return errors, aligned
+
+
+def straight_motions(count: int) -> np.ndarray:
+    """One unit forward a frame, no turn (count, 4, 4): what a predictor scores that looks at no image."""
+    motions = np.tile(np.eye(4), (count, 1, 1))
+    motions[:, 2, 3] = -1.0  # a camera that moves forward sees points come nearer
+    return motions
+
+
+def run(checkpoint: str, sequences: Sequence[str], config: str, overrides: Sequence[str], output: str) -> None:
+    """Evaluates a checkpoint's pose network on the named sequences, prints a table, writes JSON, poses and plots."""
+    with distributed.process_group(load_config(config or None, overrides).DEVICE) as device:
+        model = load_model(checkpoint, device)
+        cfg = merged_config(model, config, overrides)
+        folder = Path(output) if output else model.path.parent / "odometry" / model.path.stem
+        results: dict[str, list[PoseErrors]] = {}
+        for sequence in sequences:
+            reader = build_eval_reader("kitti_odom", cfg, f"odom/test_{sequence}")
+            truth = ground_truth_poses(reader)
+            batches = shard_batches(range(len(reader)), cfg.EVAL.BATCH_SIZE)
+            size = (cfg.DATA.HEIGHT, cfg.DATA.WIDTH)
+            motions = _all_motions(model.system.relative_pose, reader, batches, size, device, cfg.DATA.WORKERS)
+            if distributed.is_main():
+                results[sequence] = evaluate_sequence(sequence, truth, motions, folder)
+        if distributed.is_main():
+            _write_summary(folder, results, {"checkpoint": str(model.path), "checkpoint_sha256": model.checksum})
+
+
+def _all_motions(model: PairModel, reader, batches, size: tuple[int, int], device, workers: int) -> np.ndarray:
+    found = together(lambda: predict_motions(model, reader, batches, *size, device, workers))
+    if len(found) != len(reader):
+        raise RuntimeError(f"{len(found)} motions of {len(reader)} pairs; a shard is lost")
+    return np.stack([motion for _, motion in sorted(found, key=lambda item: item[0])])
+
+
+def evaluate_sequence(sequence: str, truth: np.ndarray, motions: np.ndarray, folder: Path) -> list[PoseErrors]:
+    """Errors of the model and of `straight ahead`; writes <seq>_motions.npy, <seq>_poses.txt and <seq>.png."""
+    errors, aligned = measure(MODEL, truth, motions)
+    trivial, _ = measure(STRAIGHT, truth, straight_motions(len(motions)))
+    with atomic_write(folder / f"{sequence}_motions.npy") as temporary:
+        np.save(temporary, motions)
+    rows = (" ".join(f"{value:.6e}" for value in pose[:3].ravel()) for pose in aligned)
+    write_text(folder / f"{sequence}_poses.txt", "".join(f"{row}\n" for row in rows))
+    title = f"sequence {sequence}: {len(truth)} frames, ATE {errors.ate:.2f} m after 7-DoF alignment"
+    viz.save_picture(folder / f"{sequence}.png", plot_trajectories({TRUTH: truth, MODEL: aligned}, title))
+    return [errors, trivial]
+
+
+def _write_summary(folder: Path, results: dict[str, list[PoseErrors]], facts: dict) -> None:
+    content = facts | {"versions": versions(), "measures": MEASURES}
+    content["sequences"] = {name: [_plain(one) for one in errors] for name, errors in results.items()}
+    write_text(folder / "odometry.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
+    head = ["sequence", "predictor", "snippet ATE", "ATE, m", "t_err, %", "r_err, deg/100m", "segments"]
+    rows = [head]
+    for name, errors in results.items():
+        for one in errors:
+            snippet = f"{one.snippet_mean:.4f} +- {one.snippet_std:.4f}"
+            numbers = [f"{value:.3f}" for value in (one.ate, one.t_err, one.r_err)]
+            rows.append([name, one.predictor, snippet, *numbers, str(one.segments)])
+    print(f"{align_columns(rows, left=2)}\n\nwrote {folder}/odometry.json, poses and plots", flush=True)
+
+
+MEASURES = {
+    "snippet": "5-frame snippets as published (Zhou et al. 2017, Monodepth2): first points together, least-squares "
+    "scale, sqrt(sum of squares) / points; mean and standard deviation (ddof 0) over snippets, metres",
+    "ate": "root mean square distance of camera centres after a 7-DoF (Umeyama) alignment, metres",
+    "t_err": "KITTI: mean translation error of segments of 100 to 800 m, %, after the same alignment",
+    "r_err": "KITTI: mean rotation error of the same segments, degrees per 100 m",
+}
+
+
+def _plain(errors: PoseErrors) -> dict:
+    values = dataclasses.asdict(errors)
+    return {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in values.items()}

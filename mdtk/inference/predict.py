@@ -1,0 +1,122 @@
+"""Loop 1 of an evaluation: images → one scaled disparity a name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+from tqdm import tqdm
+
+from mdtk.core.errors import MdtkError
+from mdtk.datasets.image_files import resize
+from mdtk.datasets.reader import DatasetReader, Offset
+from mdtk.inference.post_process import blend_flipped
+
+Model = Callable[
+    [Tensor], Tensor
+]  # images (B, 3, H, W) in 0 … 1, on the device → scaled disparity (B, 1, H, W), 1/depth
+
+
+class ItemReader(Dataset):
+    """Items of a dataset, read in loader workers; an `MdtkError` there comes back as an item, to stay one sentence."""
+
+    def __init__(self, read: Callable[[int], object]) -> None:
+        self._read = read
+
+    def __getitem__(self, index: int) -> object:
+        try:
+            return self._read(index)
+        except MdtkError as error:
+            return error
+
+
+def read_in_order(
+    read: Callable[[int], object],
+    batches: Sequence[Sequence[int]],
+    workers: int,
+    collate: Callable[[list], list] | None = None,
+    pin: bool = False,
+) -> Iterator[list]:
+    """`read(index)` for every index, batch by batch in order, in at most `workers` processes (0: in this one).
+
+    `collate` works on a batch's items in the worker; `pin` puts their tensors into page-locked memory.
+    """
+    workers = min(workers, os.cpu_count() or 1, len(batches))
+    loader = DataLoader(
+        ItemReader(read), batch_sampler=batches, num_workers=workers, collate_fn=collate or _same, pin_memory=pin
+    )
+    for items in loader:
+        if failed := [item for item in items if isinstance(item, MdtkError)]:
+            raise failed[0]
+        yield items
+
+
+def _same(items: list) -> list:
+    return items
+
+
+def _stacked(items: list) -> list:
+    """The frames of a batch as the one tensor (B, N, 3, H, W) of a list; where one failed, all items as they are."""
+    return items if any(isinstance(item, MdtkError) for item in items) else [torch.stack(items)]
+
+
+def read_frames(
+    reader: FrameReader, batches: Sequence[Sequence[int]], workers: int, device: torch.device | str
+) -> Iterator[Tensor]:
+    """The frames of each batch, (B, N, 3, H, W) in 0 … 1 on `device`; they cross to it as uint8."""
+    pin = torch.device(device).type == "cuda"
+    for (frames,) in read_in_order(reader, batches, workers, _stacked, pin):
+        yield frames.to(device, non_blocking=True).float() / 255
+
+
+class FrameReader:
+    """index → the entry's frames at `offsets`, uint8 (N, 3, height, width); an object, so workers can be spawned."""
+
+    def __init__(self, reader: DatasetReader, offsets: Sequence[Offset], height: int, width: int) -> None:
+        self.reader, self.offsets, self.size = reader, list(offsets), (width, height)
+
+    def __call__(self, index: int) -> Tensor:
+        images = self.reader.images(index, self.offsets)
+        return torch.from_numpy(np.stack([resize(image, self.size) for image in images]))
+
+
+@torch.no_grad()
+def predict(
+    model: Model,
+    reader: DatasetReader,
+    batches: Sequence[Sequence[int]],
+    height: int,
+    width: int,
+    device: torch.device | str = "cpu",
+    post_process: bool = False,
+    workers: int = 0,
+    progress: bool = False,
+) -> dict[str, np.ndarray]:
+    """Scaled disparity (height, width) float32 by name, for the entries of `reader` in `batches` (lists of indices).
+
+    `post_process` averages with the prediction of the mirrored image. Missing or corrupt images raise `MdtkError`.
+    """
+    predictions: dict[str, np.ndarray] = {}
+    frames = read_frames(FrameReader(reader, [0], height, width), batches, workers, device)
+    bar = tqdm(batches, desc=f"predicting {reader.key}", unit="batch", leave=False, disable=not progress)
+    for indices, images in zip(bar, frames, strict=True):
+        disparity = predict_batch(model, images[:, 0], post_process)
+        predictions.update({reader.name(i): one for i, one in zip(indices, disparity, strict=True)})
+    return predictions
+
+
+def predict_batch(model: Model, images_b3hw: Tensor, post_process: bool) -> np.ndarray:
+    """Scaled disparity (B, H, W) float32 on the CPU for images (B, 3, H, W) in 0 … 1."""
+    disparity = _to_numpy(model(images_b3hw))
+    if not post_process:
+        return disparity
+    mirrored = _to_numpy(model(images_b3hw.flip(-1)).flip(-1))
+    return blend_flipped(disparity, mirrored)
+
+
+def _to_numpy(disparity_b1hw: Tensor) -> np.ndarray:
+    return disparity_b1hw[:, 0].float().cpu().numpy()

@@ -1,0 +1,135 @@
+"""A film of the input above its disparity, with one colour range from the first frame to the last.
+
+The range needs every prediction before the first picture is coloured: predictions wait in a temporary file, frames are
+read twice, and memory holds one frame at a time (of a GIF also the finished pictures, at one byte a pixel).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from mdtk.core.errors import MdtkError
+from mdtk.datasets.reader import open_rgb
+from mdtk.datasets.sequence.frames import list_frames
+from mdtk.datasets.sequence.video_frames import frame_rate, read_frames
+from mdtk.inference.predictor import Predictor, enlarge
+from mdtk.viz import colour_map, disparity_range, resize_picture
+from mdtk.viz.film import check_suffix, write_film
+
+FOLDER_RATE = 10.0  # frames a second of a folder, whose files do not say
+DEFAULT_WIDTH = {".gif": 480, ".mp4": 960}  # a GIF of more is too large to show anywhere
+_SAMPLED = 2048  # pixels of each frame that the colour range is taken from
+_PALETTE_PICTURES = 16
+
+
+@dataclass(frozen=True)
+class Source:
+    """A folder of frames or a video; every `stride`-th frame, `limit` of them at most (0: all)."""
+
+    path: Path
+    stride: int = 1
+    limit: int = 0
+
+    def frames(self) -> Iterator[np.ndarray]:
+        """RGB frames (H, W, 3) uint8, one at a time."""
+        if not self.path.exists():
+            raise MdtkError(f"--image_path not found: {self.path}; give a folder of frames or a video")
+        reader = self._folder() if self.path.is_dir() else read_frames(self.path)
+        for number, frame in enumerate(reader):
+            if self.limit and number >= self.limit * self.stride:
+                return
+            if number % self.stride == 0:
+                yield frame
+
+    def _folder(self) -> Iterator[np.ndarray]:
+        for path in list_frames(self.path):
+            yield np.asarray(open_rgb(path))
+
+    def rate(self) -> float:
+        """Frames a second: a video keeps its speed whatever the stride; a folder has none to keep."""
+        rate = 0.0 if self.path.is_dir() else frame_rate(self.path)
+        return rate / self.stride if rate else FOLDER_RATE
+
+
+@dataclass
+class _Evenly:
+    """Keeps a few items spread evenly over a stream of unknown length."""
+
+    room: int
+    step: int = 1
+    count: int = 0
+    items: list = field(default_factory=list)
+
+    def add(self, item: object) -> None:
+        if self.count % self.step == 0:
+            self.items.append(item)
+            if len(self.items) > 2 * self.room:
+                self.items, self.step = self.items[::2], 2 * self.step
+        self.count += 1
+
+
+@dataclass(frozen=True)
+class FilmReport:
+    """What was written: frames, size of the picture, frames a second, and the disparities of the end colours."""
+
+    frames: int
+    size: tuple[int, int]
+    rate: float
+    range: tuple[float, float]
+
+
+def predict_film(predictor: Predictor, source: Source, output: Path, rate: float = 0.0, width: int = 0) -> FilmReport:
+    """Writes `output` (.gif or .mp4). `rate` 0: the source's own; `width` 0: at most 480 (GIF) or 960 (MP4) pixels."""
+    suffix = check_suffix(output)
+    with tempfile.TemporaryFile() as store:
+        first, lo, hi, kept = _predict_all(predictor, source, store)
+        width = width or min(DEFAULT_WIDTH[suffix], first[1])
+        size = (width // 2 * 2, max(2, round(first[0] * width / first[1] / 2) * 2))
+        samples = [_compose(photo, disparity, size, lo, hi) for photo, disparity in kept]
+        rate = rate or source.rate()
+        store.seek(0)
+        shape = predictor.model.height, predictor.model.width
+        count = write_film(output, _compose_all(source, store, shape, size, lo, hi), rate, samples)
+    return FilmReport(count, (size[0], 2 * size[1]), rate, (lo, hi))
+
+
+def _predict_all(
+    predictor: Predictor, source: Source, store: IO[bytes]
+) -> tuple[tuple[int, int], float, float, list[tuple[np.ndarray, np.ndarray]]]:
+    """Predicts every frame into `store` (float16); gives the first one's (H, W), the range, some small frames."""
+    first: tuple[int, int] | None = None
+    sampled: list[np.ndarray] = []
+    kept = _Evenly(_PALETTE_PICTURES)
+    for frame in tqdm(source.frames(), desc="predicting", unit="frame", disable=None):
+        first = first or frame.shape[:2]
+        disparity = predictor.at_network_size(Image.fromarray(frame)).astype(np.float16)
+        store.write(disparity.tobytes())
+        sampled.append(disparity.ravel()[:: max(1, disparity.size // _SAMPLED)])
+        kept.add((resize_picture(frame, min(320, frame.shape[1])), disparity))
+    if first is None:
+        raise MdtkError(f"{source.path} has no frames")
+    lo, hi = disparity_range(np.concatenate(sampled).astype(np.float32))
+    return first, lo, hi, kept.items
+
+
+def _compose_all(
+    source: Source, store: IO[bytes], shape: tuple[int, int], size: tuple[int, int], lo: float, hi: float
+) -> Iterator[np.ndarray]:
+    length = 2 * shape[0] * shape[1]
+    for frame in tqdm(source.frames(), desc="writing", unit="frame", disable=None):
+        disparity = np.frombuffer(store.read(length), np.float16).reshape(shape)
+        yield _compose(frame, disparity, size, lo, hi)
+
+
+def _compose(frame: np.ndarray, disparity: np.ndarray, size: tuple[int, int], lo: float, hi: float) -> np.ndarray:
+    """The frame above its coloured disparity, each of `size` = (width, height)."""
+    coloured = colour_map(enlarge(disparity.astype(np.float32), size), lo, hi)
+    return np.concatenate([resize_picture(frame, *size), coloured])

@@ -1,0 +1,85 @@
+"""Checkpoints: atomic, whole, and resumed exactly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from yacs.config import CfgNode
+
+from mdtk.config import config_from_text, differences, dump
+from mdtk.core.environment import versions
+from mdtk.core.errors import MdtkError
+from mdtk.core.weights import read_weights, write_weights
+from mdtk.models.system import DepthSystem
+from mdtk.training.solver import Average
+
+LAST, BEST = "last.pth", "best.pth"
+
+
+@dataclass
+class TrainState:
+    """Everything that changes while training. `step` counts optimiser steps over all epochs."""
+
+    system: DepthSystem
+    optimizer: torch.optim.Optimizer
+    average: Average | None = None
+    step: int = 0
+    best: float | None = None  # lowest validation loss so far
+    best_step: int | None = None
+    history: list[dict] = field(default_factory=list)  # one record an epoch
+    pictures: dict[str, torch.Tensor] = field(default_factory=dict)  # of the epoch's last step; not saved
+
+    @property
+    def evaluated(self) -> DepthSystem:
+        """The networks that are evaluated and shipped: the average when there is one."""
+        return self.system if self.average is None else self.average.module
+
+
+def save_checkpoint(path: Path, cfg: CfgNode, state: TrainState) -> None:
+    """All of the state. `model` holds the networks to evaluate, `training` what a resumption needs beside them.
+
+    There is no generator state to keep: every draw is seeded by (SEED, step or epoch, index, rank), so the
+    position says them all.
+    """
+    training = {
+        "optimizer": state.optimizer.state_dict(),
+        "step": state.step,
+        "seed": cfg.SEED,
+        "best": state.best,
+        "best_step": state.best_step,
+        "history": state.history,
+    }
+    if state.average is not None:
+        training["raw_model"] = state.system.state_dict()
+        training["averaged"] = state.average.count
+    content = {"model": state.evaluated.state_dict(), "cfg": dump(cfg), "training": training, "meta": versions()}
+    write_weights(path, content)
+
+
+def save_weights(path: Path, cfg: CfgNode, state: TrainState, epoch: int) -> None:
+    """Only what prediction needs."""
+    meta = {**versions(), "epoch": epoch, "step": state.step}
+    write_weights(path, {"model": state.evaluated.state_dict(), "cfg": dump(cfg), "meta": meta})
+
+
+def resume(path: Path, cfg: CfgNode, state: TrainState) -> None:
+    """Restores `state` from a checkpoint of the same configuration; any other is refused with the keys that differ."""
+    content = read_weights(path)
+    if "training" not in content:
+        raise MdtkError(f"{path} holds weights only; it cannot be resumed (use MODEL.WEIGHTS to start from it)")
+    changed = differences(config_from_text(content["cfg"], str(path)), cfg)
+    if changed:
+        raise MdtkError(
+            f"{path} was written with another configuration ({'; '.join(changed)}); "
+            "give the same keys, or another OUT_DIR, or CHECKPOINT.RESUME false"
+        )
+    training = content["training"]
+    state.system.load_state_dict(training.get("raw_model", content["model"]))
+    state.optimizer.load_state_dict(training["optimizer"])
+    if state.average is not None:
+        state.average.module.load_state_dict(content["model"])
+        state.average.count = training["averaged"]
+    state.step, state.history = training["step"], training["history"]
+    state.best, state.best_step = training["best"], training["best_step"]

@@ -1,0 +1,117 @@
+"""What closes an epoch: validation, evaluation, log lines, pictures, checkpoints."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from mdtk import viz
+from mdtk.core import distributed
+from mdtk.core.errors import MdtkError
+from mdtk.evaluation.benchmark import build_run_options, evaluate_protocols
+from mdtk.models.system import full_disparity
+from mdtk.training.checkpoint import BEST, LAST, TrainState, save_checkpoint, save_weights
+from mdtk.training.step import forward
+
+if TYPE_CHECKING:
+    from mdtk.training.train import Run
+
+
+def close_epoch(run: Run, state: TrainState) -> None:
+    """Validates and evaluates the networks, logs, and saves. Every process takes part."""
+    cfg = run.cfg
+    epoch = -(-state.step // run.sampler.steps_per_epoch)
+    distributed.broadcast_buffers(state.system)
+    distributed.broadcast_buffers(state.evaluated)
+    record = {"epoch": epoch, "step": state.step}
+    if run.val_loader is not None:
+        record |= validate(run, state)
+    failure = None
+    if cfg.EVAL.PROTOCOLS and (epoch % cfg.EVAL.PERIOD == 0 or state.step >= run.total_steps):
+        try:
+            record |= evaluate(run, state)
+        except MdtkError as error:  # every process gets here; the epoch's work is saved first
+            failure = error
+    improved = "val_loss" in record and (state.best is None or record["val_loss"] < state.best)
+    if improved:
+        state.best, state.best_step = record["val_loss"], state.step
+    state.history.append(record)
+    if distributed.is_main():
+        run.logger.say(describe(record, run.epochs, improved))
+        run.logger.record("epoch", state.step, {name: value for name, value in record.items() if name != "step"})
+        if state.pictures:
+            run.logger.pictures(state.step, render(state.pictures, cfg.LOG.IMAGES))
+        if improved:
+            save_weights(run.out_dir / BEST, cfg, state, epoch)
+        if cfg.CHECKPOINT.KEEP_EPOCHS:
+            save_weights(run.out_dir / f"weights_{epoch:03d}.pth", cfg, state, epoch)
+        # Last of all: a run that is killed before this line resumes before this epoch's end, and repeats it.
+        save_checkpoint(run.out_dir / LAST, cfg, state)
+    distributed.barrier()
+    if failure is not None:
+        raise MdtkError(f"{failure} (the epoch is saved; correct this, or set EVAL.PROTOCOLS [])") from failure
+
+
+@torch.no_grad()
+def validate(run: Run, state: TrainState) -> dict[str, float]:
+    """Means over the validation samples, without augmentation or ties: the training loss, and the photometric errors
+    of warped and unwarped sources that it is to be judged by."""
+    system = state.evaluated.eval()
+    options = dataclasses.replace(run.options, tie_noise=0.0, report_identity=True)
+    names = ["total", "full/warped", "full/identity"]
+    sums = torch.zeros(len(names) + 1, dtype=torch.float64, device=run.device)
+    for batch in run.val_loader:
+        batch = batch.to(run.device)
+        scalars = forward(system, batch, options).scalars
+        values = torch.stack([scalars[name].double() for name in names])
+        sums += torch.cat([values, values.new_ones(1)]) * len(batch)
+    *sums, count = distributed.all_sum(sums).tolist()
+    labels = ("val_loss", "val_warped", "val_identity")
+    return {label: value / count for label, value in zip(labels, sums, strict=True)}
+
+
+def evaluate(run: Run, state: TrainState) -> dict[str, float]:
+    """The configured protocols, sharded over the processes: "protocol/metric" → mean."""
+    cfg = run.cfg
+    system = state.evaluated.eval()
+
+    def disparity(images: torch.Tensor, dataset: str) -> torch.Tensor:
+        with torch.inference_mode():
+            return full_disparity(system, images, cfg, dataset)
+
+    options = build_run_options(cfg, trivial=False)
+    return {
+        f"{evaluation.protocol.key}/{name}": value
+        for evaluation in evaluate_protocols(disparity, cfg, cfg.EVAL.PROTOCOLS, options)
+        for name, value in evaluation.means.items()
+    }
+
+
+def describe(record: dict, epochs: int, improved: bool) -> str:
+    """The epoch's line on the console."""
+    parts = [f"epoch {record['epoch']}/{epochs}", f"step {record['step']}"]
+    if "val_loss" in record:
+        parts.append(f"val loss {record['val_loss']:.4f}{' (best)' if improved else ''}")
+        parts.append(f"photometric {record['val_warped']:.4f} (unwarped {record['val_identity']:.4f})")
+    for name, value in record.items():
+        if name.endswith(("/abs_rel", "/rmse", "/a1")):
+            parts.append(f"{name.replace('/', ' ')} {value:.4f}")
+    return ", ".join(parts) + time.strftime("  [%H:%M:%S]")
+
+
+def render(pictures: dict[str, torch.Tensor], count: int) -> dict[str, np.ndarray]:
+    """Target, disparity, warped sources, automask: a row for each of the first `count` samples; RGB uint8 by title."""
+    columns = [_rgb(pictures["target"]), [viz.colour_disparity(d[0].cpu().numpy()) for d in pictures["disparity"]]]
+    columns += [_rgb(source) for source in pictures["warped"].unbind(1)]
+    if "automask" in pictures:
+        columns.append(_rgb(pictures["automask"][:, None].expand(-1, 3, -1, -1)))
+    rows = [np.concatenate(row, 1) for row in list(zip(*columns, strict=True))[:count]]
+    return {"target, disparity, warped sources, automask": np.concatenate(rows, 0)}
+
+
+def _rgb(images_b3hw: torch.Tensor) -> list[np.ndarray]:
+    return list((images_b3hw.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy())

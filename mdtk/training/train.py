@@ -1,0 +1,232 @@
+"""Training: `train` sets up and loops over epochs, `train_epoch` over steps, `train_step` is one step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from timm.layers import convert_sync_batchnorm
+from torch import nn
+from torch.utils.data import DataLoader
+from yacs.config import CfgNode
+
+from mdtk.config import dump
+from mdtk.core import distributed
+from mdtk.core.errors import MdtkError
+from mdtk.core.files import write_text
+from mdtk.core.weights import load_parts, read_weights
+from mdtk.data.batch import Batch
+from mdtk.data.loader import build_loader, build_train_data, build_val_loader
+from mdtk.data.sampler import TrainSampler
+from mdtk.datasets.registry import build_eval_reader
+from mdtk.evaluation.benchmark import build_protocol
+from mdtk.losses.objective import Losses, LossOptions
+from mdtk.models.system import build_model
+from mdtk.training.checkpoint import LAST, TrainState, resume, save_checkpoint
+from mdtk.training.epoch import close_epoch
+from mdtk.training.logger import Logger
+from mdtk.training.solver import build_average, build_optimizer, learning_rate, set_learning_rate
+from mdtk.training.step import Meter, forward
+
+
+@dataclass
+class Run:
+    """What stays the same during a training."""
+
+    cfg: CfgNode
+    device: torch.device
+    out_dir: Path
+    wrapped: nn.Module  # the system, under DDP when there are several processes
+    sampler: TrainSampler
+    loader: DataLoader
+    val_loader: DataLoader | None
+    options: LossOptions
+    logger: Logger
+    total_steps: int
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of the whole training, the last one maybe cut short by SOLVER.MAX_STEPS."""
+        return -(-self.total_steps // self.sampler.steps_per_epoch)
+
+
+def train(cfg: CfgNode) -> None:
+    """Trains the recipe in every process that torchrun started, from OUT_DIR's last checkpoint when there is one."""
+    with distributed.process_group(cfg.DEVICE) as device:
+        run, state = set_up(cfg, device)
+        try:
+            if state.step >= run.total_steps:
+                run.logger.say(f"{run.out_dir / LAST} has all {run.total_steps} steps; nothing to train")
+                return
+            batches = iter(run.loader)
+            while state.step < run.total_steps:
+                train_epoch(run, state, batches)
+                close_epoch(run, state)
+        finally:
+            run.logger.close()
+
+
+def set_up(cfg: CfgNode, device: torch.device) -> tuple[Run, TrainState]:
+    """Networks, data, optimizer, logs; the state of the last checkpoint where there is one."""
+    torch.manual_seed(cfg.SEED)
+    out_dir = Path(cfg.OUT_DIR)
+    check_protocols(cfg)
+    with distributed.main_first():  # one process downloads, the others read its cache
+        system = build_model(cfg)
+    if cfg.MODEL.WEIGHTS:
+        content = read_weights(cfg.MODEL.WEIGHTS)
+        load_parts(system, content["model"], cfg.MODEL.WEIGHTS_PARTS, cfg.MODEL.WEIGHTS)
+    if cfg.MODEL.SYNC_BN and device.type == "cuda":  # CPUs have no such layer; `announce` says so
+        system = convert_sync_batchnorm(system)  # timm's: it keeps the activations that timm fuses with norms
+    system.to(device)
+    state = TrainState(system, build_optimizer(cfg, system), build_average(cfg, system))
+    last = out_dir / LAST
+    if cfg.CHECKPOINT.RESUME and last.is_file():
+        resume(last, cfg, state)
+    if len(set(distributed.gather_objects([state.step]))) > 1:
+        raise MdtkError(f"not every process finds the same {last}; OUT_DIR must be one folder that all machines share")
+    dataset, sampler = build_train_data(cfg, distributed.rank(), distributed.world_size())
+    if sampler.part % cfg.SOLVER.ACCUMULATE:
+        raise MdtkError(
+            f"SOLVER.ACCUMULATE {cfg.SOLVER.ACCUMULATE} does not divide the {sampler.part} samples of a process"
+        )
+    total = cfg.SOLVER.EPOCHS * sampler.steps_per_epoch
+    total = min(total, cfg.SOLVER.MAX_STEPS or total)
+    sampler.start_step, sampler.stop_step = state.step, total
+    logger = Logger(out_dir, distributed.is_main(), cfg.LOG.TENSORBOARD, state.step)
+    run = Run(
+        cfg=cfg,
+        device=device,
+        out_dir=out_dir,
+        wrapped=distributed.wrap(system, device),
+        sampler=sampler,
+        loader=build_loader(dataset, sampler, cfg.DATA.WORKERS, device),
+        val_loader=build_val_loader(cfg, distributed.rank(), distributed.world_size(), device),
+        options=build_loss_options(cfg),
+        logger=logger,
+        total_steps=total,
+    )
+    announce(run, state, len(dataset))
+    return run, state
+
+
+def check_protocols(cfg: CfgNode) -> None:
+    """Reads one image and its ground truth of each: what an epoch's end needs is missed now, not hours later."""
+    for name in cfg.EVAL.PROTOCOLS:
+        protocol = build_protocol(cfg, name)
+        reader = build_eval_reader(protocol.dataset, cfg, protocol.split)
+        reader.images(0, [0])
+        reader.ground_truth(0, protocol.ground_truth)
+
+
+def build_loss_options(cfg: CfgNode) -> LossOptions:
+    """The LOSS keys."""
+    return LossOptions(**{key.lower(): value for key, value in cfg.LOSS.items()})
+
+
+def announce(run: Run, state: TrainState, samples: int) -> None:
+    """Says what will be trained, and writes the configuration beside the checkpoints."""
+    cfg, log = run.cfg, run.logger
+    if distributed.is_main():
+        write_text(run.out_dir / "config.yaml", dump(cfg))
+    parameters = sum(parameter.numel() for parameter in state.system.parameters())
+    log.say(
+        f"training {cfg.MODEL.ENCODER} ({parameters / 1e6:.1f} M parameters) at {cfg.DATA.WIDTH}x{cfg.DATA.HEIGHT} on "
+        f"{distributed.world_size()} x {run.device.type}; {samples} samples, {run.epochs} epochs of "
+        f"{run.sampler.steps_per_epoch} steps; results in {run.out_dir}"
+    )
+    log.say(
+        f"global batch size {cfg.SOLVER.BATCH_SIZE} = {distributed.world_size()} processes x "
+        f"{cfg.SOLVER.ACCUMULATE} parts x {run.sampler.part // cfg.SOLVER.ACCUMULATE}; "
+        f"learning rate {cfg.SOLVER.LR:g} ({cfg.SOLVER.SCHEDULE})"
+    )
+    if cfg.MODEL.SYNC_BN and run.device.type != "cuda" and distributed.world_size() > 1:
+        log.say("MODEL.SYNC_BN works on GPUs only: here each process's batch norms see its own samples")
+    if state.step:
+        log.say(f"resuming from step {state.step} of {run.total_steps}")
+
+
+def train_epoch(run: Run, state: TrainState, batches: Iterator[Batch]) -> None:
+    """The steps that are left of the current epoch."""
+    cfg, per_epoch = run.cfg, run.sampler.steps_per_epoch
+    epoch, done = divmod(state.step, per_epoch)
+    end = min((epoch + 1) * per_epoch, run.total_steps)
+    run.logger.start_epoch(f"epoch {epoch + 1}/{run.epochs}", end - epoch * per_epoch, done, cfg.SOLVER.BATCH_SIZE)
+    set_mode(state.system, cfg.MODEL.FREEZE_BN)
+    meter = Meter()
+    while state.step < end:
+        batch = next(batches)
+        last = state.step + 1 == end
+        # One step; only its device tensors are kept, nothing is read.
+        losses = train_step(run, state, batch, pictures=last and cfg.LOG.IMAGES > 0)
+        meter.add(state.step, losses.scalars, batch.names)
+        state.step += 1
+        # Now and then the losses are read, which waits for the device, and checked: before every checkpoint too.
+        loss = None
+        save = bool(cfg.CHECKPOINT.PERIOD) and state.step % cfg.CHECKPOINT.PERIOD == 0 and not last
+        if state.step % cfg.LOG.PERIOD == 0 or last or save:
+            means = meter.read()
+            loss = means["total"]
+            run.logger.record("train", state.step, {**means, "lr": state.optimizer.param_groups[0]["lr"]})
+        run.logger.advance(cfg.SOLVER.BATCH_SIZE, loss)
+        if save and distributed.is_main():
+            save_checkpoint(run.out_dir / LAST, cfg, state)
+    run.logger.end_epoch()
+    state.pictures = losses.pictures
+
+
+def set_mode(system: nn.Module, freeze_bn: bool) -> None:
+    """Training mode; batch norms keep their statistics with MODEL.FREEZE_BN."""
+    system.train()
+    if freeze_bn:
+        for module in system.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+
+
+def train_step(run: Run, state: TrainState, batch: Batch, pictures: bool = False) -> Losses:
+    """One optimiser step on this process's share of the batch."""
+    cfg = run.cfg
+    # 1. Every random number of a step follows from (seed, step, rank): a resumed run draws the same.
+    torch.manual_seed(_step_seed(cfg.SEED, state.step))
+    # 2. The learning rate is a function of the step.
+    set_learning_rate(state.optimizer, learning_rate(cfg, state.step, run.sampler.steps_per_epoch, run.total_steps))
+    # 3. uint8 crosses to the device while it still works on the step before.
+    batch = batch.to(run.device)
+    parts = cfg.SOLVER.ACCUMULATE
+    size = len(batch) // parts
+    total: Losses | None = None
+    for index in range(parts):
+        part = batch if parts == 1 else batch.part(index * size, (index + 1) * size)
+        # 4. Forward and backward; gradients are averaged over the processes with the last part only.
+        with _no_sync(run.wrapped, index < parts - 1):
+            losses = forward(run.wrapped, part, run.options, pictures and index == 0)
+            (losses.total / parts).backward()
+        total = losses if total is None else _add(total, losses)
+    # 5. Clip, step, average.
+    if cfg.SOLVER.CLIP_GRAD:
+        nn.utils.clip_grad_norm_(state.system.parameters(), cfg.SOLVER.CLIP_GRAD)
+    state.optimizer.step()
+    state.optimizer.zero_grad(set_to_none=True)
+    if state.average is not None:
+        state.average.update(state.system)
+    total.scalars = {name: value.detach() / parts for name, value in total.scalars.items()}
+    return total
+
+
+def _step_seed(seed: int, step: int) -> int:
+    return (seed * 1_000_003 + step) * 4099 + distributed.rank()
+
+
+def _no_sync(wrapped: nn.Module, wait: bool) -> AbstractContextManager:
+    if wait and isinstance(wrapped, nn.parallel.DistributedDataParallel):
+        return wrapped.no_sync()
+    return nullcontext()
+
+
+def _add(total: Losses, more: Losses) -> Losses:
+    scalars = {name: value + more.scalars[name] for name, value in total.scalars.items()}
+    return Losses(total.total, scalars, total.pictures)

@@ -1,0 +1,31 @@
+"""Pictures, colour maps, films."""
+
+from mdtk.viz.pictures import (
+    UNKNOWN,
+    caption,
+    colour_depth,
+    colour_disparity,
+    colour_map,
+    colour_table,
+    contact_sheet,
+    disparity_range,
+    error_map,
+    resize_picture,
+    save_picture,
+    text_line,
+)
+
+__all__ = [
+    "UNKNOWN",
+    "caption",
+    "colour_depth",
+    "colour_disparity",
+    "colour_map",
+    "colour_table",
+    "contact_sheet",
+    "disparity_range",
+    "error_map",
+    "resize_picture",
+    "save_picture",
+    "text_line",
+]

@@ -1,0 +1,93 @@
+"""Films from pictures, streamed: GIF (Pillow) and MP4 (OpenCV), written atomically."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from mdtk.core.errors import MdtkError
+from mdtk.core.files import atomic_write
+
+FILM_SUFFIXES = (".gif", ".mp4")
+_PALETTE_FRAMES = 12  # pictures that the palette is made from when the caller names none
+
+
+def write_film(
+    path: str | Path, pictures: Iterable[np.ndarray], rate: float, samples: Sequence[np.ndarray] = ()
+) -> int:
+    """Writes (H, W, 3) uint8 `pictures` at `rate` a second as .gif or .mp4 by the suffix; returns their number.
+
+    `samples`: a few of the pictures from all over the film, for a GIF's one palette; empty: its first ones.
+    """
+    suffix = check_suffix(path)
+    if suffix == ".gif":
+        return write_gif(path, pictures, rate, samples)
+    return write_mp4(path, pictures, rate)
+
+
+def check_suffix(path: str | Path) -> str:
+    """The lower-case suffix of a film's path; another than .gif or .mp4 is an error."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in FILM_SUFFIXES:
+        raise MdtkError(f"{path}: a film is written as {' or '.join(FILM_SUFFIXES)}; give one of these suffixes")
+    return suffix
+
+
+def write_gif(path: str | Path, pictures: Iterable[np.ndarray], rate: float, samples: Sequence[np.ndarray] = ()) -> int:
+    """A looping GIF. All pictures share one palette: smaller, and colours hold still from frame to frame."""
+    stream = iter(pictures)
+    head = list(itertools.islice(stream, 1 if samples else _PALETTE_FRAMES))
+    if not head:
+        raise MdtkError(f"{path}: no pictures to write")
+    palette = _shared_palette(samples or head)
+    count = 0
+
+    def frames() -> Iterator[Image.Image]:
+        nonlocal count
+        for picture in itertools.chain(head, stream):
+            count += 1
+            yield Image.fromarray(picture).quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
+
+    made = frames()
+    duration = max(20, round(100 / rate) * 10)  # GIF counts hundredths; viewers slow down anything under 20 ms
+    with atomic_write(path) as temporary:
+        next(made).save(temporary, save_all=True, append_images=made, duration=duration, loop=0, optimize=False)
+    return count
+
+
+def _shared_palette(samples: Sequence[np.ndarray]) -> Image.Image:
+    """A palette image of 256 colours for all `samples` together (median cut)."""
+    step = max(1, samples[0].shape[1] // 320)  # a few hundred columns tell the colours
+    tall = np.concatenate([sample[::step, ::step] for sample in samples])
+    return Image.fromarray(tall).quantize(colors=256, method=Image.Quantize.MEDIANCUT)
+
+
+def write_mp4(path: str | Path, pictures: Iterable[np.ndarray], rate: float) -> int:
+    """An MP4 (MPEG-4 Part 2, the one codec that every OpenCV wheel writes). Odd sizes lose a row or column."""
+    writer, count, size = None, 0, (0, 0)
+    with atomic_write(path) as temporary:
+        try:
+            for picture in pictures:
+                if writer is None:
+                    size = (picture.shape[1] // 2 * 2, picture.shape[0] // 2 * 2)
+                    writer = _open_mp4(temporary, path, rate, size)
+                writer.write(np.ascontiguousarray(picture[: size[1], : size[0], ::-1]))
+                count += 1
+        finally:
+            if writer is not None:
+                writer.release()
+        if not count:
+            raise MdtkError(f"{path}: no pictures to write")
+    return count
+
+
+def _open_mp4(temporary: Path, path: str | Path, rate: float, size: tuple[int, int]) -> cv2.VideoWriter:
+    writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter_fourcc(*"mp4v"), rate, size)
+    if not writer.isOpened():
+        raise MdtkError(f"{path} cannot be written as MP4 at {size[0]}x{size[1]}; choose a .gif")
+    return writer

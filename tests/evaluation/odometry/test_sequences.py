@@ -1,0 +1,82 @@
+"""Odometry from images: pairs in order, ground truth of the same frames, wrong lists, a checkpoint through the tool."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from mdtk.config import dump, load_config
+from mdtk.core.errors import MdtkError
+from mdtk.core.weights import write_weights
+from mdtk.datasets.readers.kitti import KittiOdom
+from mdtk.evaluation.odometry.sequences import MODEL, STRAIGHT, ground_truth_poses, predict_motions, run
+from mdtk.models.system import build_model
+
+FRAMES = 9
+LINES = [f"9 {i} l" for i in range(FRAMES - 1)]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """Sequence 09: frame i has brightness 10 i, and its camera is i metres ahead, 0.1 i² to the right."""
+    root = tmp_path_factory.mktemp("odometry")
+    images = root / "sequences" / "09" / "image_2"
+    images.mkdir(parents=True)
+    (root / "poses").mkdir()
+    (root / "splits" / "odom").mkdir(parents=True)
+    (root / "splits" / "odom" / "test_files_09.txt").write_text("\n".join(LINES))
+    rows = []
+    for i in range(FRAMES):
+        Image.new("RGB", (40, 20), (10 * i,) * 3).save(images / f"{i:06d}.png")
+        rows.append(f"1 0 0 {0.1 * i * i} 0 1 0 0 0 0 1 {i}")
+    (root / "poses" / "09.txt").write_text("\n".join(rows))
+    return root
+
+
+def test_pairs_are_this_frame_and_the_next(root):
+    reader = KittiOdom(root, LINES)
+
+    def model(first, second):
+        motion = torch.eye(4).repeat(len(first), 1, 1)
+        motion[:, 0, 3], motion[:, 1, 3] = first.mean((1, 2, 3)), second.mean((1, 2, 3))
+        return motion
+
+    found = predict_motions(model, reader, [[4, 5], [0]], 8, 16)
+    assert [index for index, _ in found] == [4, 5, 0]
+    brightness = {index: motion[:2, 3] * 255 for index, motion in found}
+    for index in (0, 4, 5):
+        np.testing.assert_allclose(brightness[index], [10 * index, 10 * (index + 1)], atol=1e-4)
+
+
+def test_ground_truth_is_of_the_listed_frames(root):
+    poses = ground_truth_poses(KittiOdom(root, LINES[2:5]))
+    assert poses[:, 2, 3].tolist() == [2, 3, 4, 5]
+    with pytest.raises(MdtkError, match="9 4 l: odometry takes one sequence whose frames follow each other"):
+        ground_truth_poses(KittiOdom(root, [LINES[2], LINES[4]]))
+    with pytest.raises(MdtkError, match="sequence 09: 9 poses for 9 pairs of frames"):
+        ground_truth_poses(KittiOdom(root, [*LINES, "9 8 l"]))
+
+
+def test_a_checkpoint_through_the_tool(root, tmp_path, capsys):
+    cfg = load_config(None, ["DATA.HEIGHT", "32", "DATA.WIDTH", "64", "DATA.WORKERS", "0", "EVAL.BATCH_SIZE", "3"])
+    torch.manual_seed(0)
+    write_weights(tmp_path / "model.pth", {"model": build_model(cfg).state_dict(), "cfg": dump(cfg)})
+    run(str(tmp_path / "model.pth"), ["09"], "", ["ROOTS.KITTI_ODOM", str(root)], "")
+    assert "straight ahead" in capsys.readouterr().out
+    folder = tmp_path / "odometry" / "model"
+    model, straight = json.loads((folder / "odometry.json").read_text())["sequences"]["09"]
+    assert (model["predictor"], straight["predictor"]) == (MODEL, STRAIGHT)
+    assert model["t_err"] is None  # nine metres hold no segment of 100
+    assert straight["ate"] > 0.1
+    assert np.load(folder / "09_motions.npy").shape == (FRAMES - 1, 4, 4)
+
+
+def test_a_stereo_model_has_no_motion(root, tmp_path):
+    cfg = load_config(None, ["DATA.SOURCES", "[]", "DATA.STEREO", "true", "MODEL.POSE", "none", "DATA.WORKERS", "0"])
+    write_weights(tmp_path / "stereo.pth", {"model": build_model(cfg).state_dict(), "cfg": dump(cfg)})
+    with pytest.raises(MdtkError, match="no pose network"):
+        run(str(tmp_path / "stereo.pth"), ["09"], "", ["ROOTS.KITTI_ODOM", str(root)], "")

@@ -1,0 +1,67 @@
+"""ONNX export: the same disparity from ONNX Runtime, at any batch size; no file when it differs."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mdtk.config import load_config
+from mdtk.core.errors import MdtkError
+from mdtk.inference import onnx_file as export_onnx
+from mdtk.models import LoadedModel, build_model
+
+
+@pytest.fixture(scope="module")
+def model() -> LoadedModel:
+    torch.manual_seed(0)
+    keys = "MODEL.ENCODER mobilenetv3_small_050 MODEL.POSE none DATA.SOURCES [] DATA.STEREO true DATA.HEIGHT 32"
+    cfg = load_config(None, [*keys.split(), "DATA.WIDTH", "64", "SOLVER.PRECISION", "bf16"])
+    return LoadedModel(build_model(cfg).eval(), cfg, "c0ffee", Path("weights.pth"), torch.device("cpu"))
+
+
+def images(count: int) -> torch.Tensor:
+    return torch.rand(count, 3, 32, 64, generator=torch.Generator().manual_seed(count))
+
+
+def test_a_missing_package_is_named_with_its_cure(model, tmp_path, monkeypatch):
+    real = importlib.import_module
+
+    def import_module(name):
+        if name == "onnxscript":
+            raise ImportError(name)
+        return real("json") if name.startswith("onnx") else real(name)
+
+    monkeypatch.setattr(importlib, "import_module", import_module)
+    monkeypatch.setattr(torch, "__version__", "2.6.0")
+    with pytest.raises(MdtkError, match="onnxscript is not installed: pip install onnx onnxscript onnxruntime"):
+        export_onnx.export_onnx(model, tmp_path / "m.onnx", images(1))
+    assert not list(tmp_path.iterdir())
+
+
+def test_onnx_runtime_agrees_at_every_batch_size(model, tmp_path, monkeypatch):
+    onnx = pytest.importorskip("onnx", reason="ONNX export is an extra: pip install mdtk[onnx]")
+    pytest.importorskip("onnxscript")
+    runtime = pytest.importorskip("onnxruntime")
+    path = tmp_path / "m.onnx"
+    parity = export_onnx.export_onnx(model, path, images(1))
+    assert parity.relative < 1e-5
+    network = export_onnx.DisparityNetwork(model)
+    for count in (1, 3):
+        with torch.no_grad():
+            expected = network(images(count)).numpy()
+        assert expected.std() > 0
+        np.testing.assert_allclose(export_onnx.run_onnx(runtime, path, images(count).numpy()), expected, atol=1e-5)
+    notes = {entry.key: entry.value for entry in onnx.load(str(path)).metadata_props}
+    assert notes["checkpoint_sha256"] == "c0ffee"
+    assert model.system.precision == "bf16"  # the model itself is left as it was
+
+    content, run = path.read_bytes(), export_onnx.run_onnx
+    monkeypatch.setattr(export_onnx, "_write", lambda network, images, target: target.write_bytes(content))
+    monkeypatch.setattr(export_onnx, "run_onnx", lambda *args: run(*args) * 1.01)
+    with pytest.raises(MdtkError, match=r"is not written: ONNX Runtime differs from torch by 0.01"):
+        export_onnx.export_onnx(model, path, images(1))
+    assert path.read_bytes() == content

@@ -1,0 +1,59 @@
+"""Every switch of benchmarks/switches.py takes two steps in this process; every trained parameter has a gradient."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+import torch
+
+from benchmarks.switches import SMALL, SWITCHES
+from mdtk.config import load_config
+from mdtk.data.loader import synthetic_batch
+from mdtk.models import build_model
+from mdtk.training.solver import build_optimizer
+from mdtk.training.step import forward
+from mdtk.training.train import build_loss_options, set_mode
+
+# The same networks at a third of the width would be other networks; so few pixels that each takes about a second.
+TINY = "DATA.HEIGHT 32 DATA.WIDTH 64"
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+def test_two_steps(name):
+    cfg = load_config(None, shlex.split(f"{SMALL} {SWITCHES[name]} {TINY}"))
+    torch.manual_seed(0)
+    system = build_model(cfg)
+    set_mode(system, cfg.MODEL.FREEZE_BN)
+    optimizer, options = build_optimizer(cfg, system), build_loss_options(cfg)
+    batch = synthetic_batch(cfg, 2)
+    for _ in range(2):
+        losses = forward(system, batch, options)
+        optimizer.zero_grad()
+        losses.total.backward()
+        optimizer.step()
+    assert torch.isfinite(losses.total)
+    # DDP runs without find_unused_parameters: none may be left out of the graph.
+    assert not [key for key, parameter in system.named_parameters() if parameter.grad is None]
+    assert all(torch.isfinite(parameter).all() for parameter in system.parameters())
+
+
+def test_frozen_statistics_stay():
+    cfg = load_config(None, shlex.split(f"{SMALL} {TINY} MODEL.FREEZE_BN true"))
+    system = build_model(cfg)
+    set_mode(system, True)
+    before = {key: value.clone() for key, value in system.named_buffers()}
+    forward(system, synthetic_batch(cfg, 2), build_loss_options(cfg)).total.backward()
+    assert all(torch.equal(value, before[key]) for key, value in system.named_buffers())
+
+
+def test_posecnn_translation_is_in_units_of_the_scene():
+    """Twice the disparity, twice the translation (field facts 3.1: translation x mean inverse depth)."""
+    cfg = load_config(None, shlex.split(f"{SMALL} {TINY} MODEL.POSE posecnn"))
+    system = build_model(cfg).eval()
+    frames = torch.rand(1, 3, 3, 32, 64)
+    features = system.features(frames[:, 0])
+    one, two = (system._motions(frames, torch.eye(4)[None], features, torch.tensor([m]))[0] for m in (1.0, 2.0))
+    forward_pose = 1  # the later source is not inverted
+    torch.testing.assert_close(two[:, forward_pose, :3, 3], 2 * one[:, forward_pose, :3, 3])
+    torch.testing.assert_close(two[:, forward_pose, :3, :3], one[:, forward_pose, :3, :3])
