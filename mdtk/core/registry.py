@@ -1,0 +1,127 @@
+"""Registries: things that a recipe names, the project's own and other people's, registered with one decorator each.
+
+A registry finds its entries in three places: the modules of its home package (imported at first use), the modules that
+the recipe names in PLUGINS, and installed packages that declare an entry point of the group `mdtk.plugins`. The last
+two are modules that use the decorators when they are imported.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TypeVar
+
+from mdtk.core.errors import MdtkError
+
+GROUP = "mdtk.plugins"  # of the entry points
+T = TypeVar("T")
+
+
+class Registry(Mapping[str, T]):
+    """Name → what was registered under it. A name that is not there is an `MdtkError` that names the nearest.
+
+    Args:
+        kind: what an entry is, in a sentence: "dataset reader".
+        home: the package whose modules register the project's own entries; empty: they are registered elsewhere.
+    """
+
+    def __init__(self, kind: str, home: str = "") -> None:
+        self.kind, self._home = kind, home
+        self._entries: dict[str, T] = {}
+        self._opened = not home
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """A decorator that puts a class or a function under `name`; a name that is taken is an error."""
+
+        def keep(entry: T) -> T:
+            taken = self._entries.get(name)
+            if taken is not None and _place(taken) != _place(entry):
+                raise MdtkError(
+                    f"{self.kind} '{name}' is registered by {_place(taken)} and by {_place(entry)}; rename one of them"
+                )
+            self._entries[name] = entry
+            return entry
+
+        return keep
+
+    def find(self, name: str, asker: str) -> T:
+        """The entry `name`; `asker` (a key or an option) begins the error's sentence when there is none."""
+        self._open()
+        if name not in self._entries:
+            import_installed_plugins()
+        if name not in self._entries:
+            near = difflib.get_close_matches(name, list(self._entries), n=1, cutoff=0.0)
+            nearest = f" (the nearest is {near[0]})" if near else ""
+            raise MdtkError(
+                f"{asker} names the {self.kind} '{name}', and there is none{nearest}: choose one of "
+                f"{', '.join(self._entries)}, or name the module that registers it: PLUGINS [my_package.my_module]"
+            )
+        return self._entries[name]
+
+    def __getitem__(self, name: str) -> T:
+        self._open()
+        return self._entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        self._open()
+        return iter(tuple(self._entries))
+
+    def __len__(self) -> int:
+        self._open()
+        return len(self._entries)
+
+    def _open(self) -> None:
+        """Imports the home's modules, once; in alphabetical order, so that listings are the same everywhere."""
+        if self._opened:
+            return
+        self._opened = True
+        home = importlib.import_module(self._home)
+        for module in sorted(info.name for info in pkgutil.iter_modules(home.__path__)):
+            importlib.import_module(f"{self._home}.{module}")
+
+
+def _place(entry: object) -> str:
+    return f"{getattr(entry, '__module__', '?')}.{getattr(entry, '__qualname__', repr(entry))}"
+
+
+def import_plugins(names: Sequence[str], origin: str) -> None:
+    """Imports the modules that the user's own recipe or command names (never those that a checkpoint names).
+
+    They are found like any module, and in the working directory. `origin` begins the error's sentence.
+    """
+    here = str(Path.cwd())
+    for name in names:
+        if here not in sys.path:
+            sys.path.append(here)
+        try:
+            importlib.import_module(name)
+        except MdtkError:
+            raise
+        except Exception as error:  # somebody else's code may fail in any way
+            raise MdtkError(
+                f"{origin}: PLUGINS names the module '{name}', which cannot be imported "
+                f"({type(error).__name__}: {error}); install it, or start in the folder that holds it"
+            ) from error
+
+
+_installed: list[str] = []
+
+
+def import_installed_plugins() -> None:
+    """Imports what installed packages declare under `mdtk.plugins`, once."""
+    if _installed:
+        return
+    _installed.append(GROUP)
+    for point in entry_points(group=GROUP):
+        try:
+            point.load()
+        except Exception as error:  # somebody else's code may fail in any way
+            raise MdtkError(
+                f"the installed plugin {point.name} ({point.value}) cannot be imported "
+                f"({type(error).__name__}: {error}); repair or uninstall it"
+            ) from error
