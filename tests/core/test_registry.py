@@ -25,7 +25,7 @@ def test_register_and_find():
 def test_a_name_is_registered_once():
     registry: Registry = Registry("colour")
     registry.register("red")(test_register_and_find)
-    with pytest.raises(MdtkError, match="'red' is registered by .* and by"):
+    with pytest.raises(MdtkError, match=r"'red' is registered by .* and by"):
         registry.register("red")(pytest.raises)
 
 
