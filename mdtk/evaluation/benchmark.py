@@ -12,7 +12,7 @@ import torch
 from yacs.config import CfgNode
 
 from mdtk.config import data_sets, set_of
-from mdtk.config.defaults import PUBLISHED_BASELINE
+from mdtk.config.sections import PUBLISHED_BASELINE
 from mdtk.core import distributed
 from mdtk.core.errors import MdtkError
 from mdtk.datasets.reader import DatasetReader
@@ -169,7 +169,7 @@ def trivial_candidates(
 def trivial_predictor(cfg: CfgNode) -> Trivial:
     """The trivial predictors of the training data (its first set); computed once a process and configuration."""
     node = data_sets(cfg)[0]
-    key = f"{node.dump()}{cfg.ROOTS.dump()}{cfg.EVAL.TRIVIAL_FRAMES}"
+    key = f"{node.dump()}{cfg.ROOTS.dump()}{cfg.EVAL.BASELINE_FRAMES}"
     if key not in _TRIVIAL:
         _TRIVIAL[key] = build_trivial(node, cfg)
     return _TRIVIAL[key]
@@ -177,13 +177,13 @@ def trivial_predictor(cfg: CfgNode) -> Trivial:
 
 def build_trivial(node: CfgNode, cfg: CfgNode) -> Trivial:
     """The trivial predictors of the training set `node`; where it has no ground truth, the reason why not."""
-    if cfg.EVAL.TRIVIAL_FRAMES <= 0:
-        return Trivial(None, None, reason="EVAL.TRIVIAL_FRAMES is 0")
+    if cfg.EVAL.BASELINE_FRAMES <= 0:
+        return Trivial(None, None, reason="EVAL.BASELINE_FRAMES is 0")
     try:
         reader = build_reader(node, cfg, node.TRAIN_SPLIT)
     except MdtkError as error:
         return Trivial(None, None, reason=f"no training data: {error}")
-    grids, error = training_grids(reader, cfg.EVAL.TRIVIAL_FRAMES, node.HEIGHT, node.WIDTH, node.WORKERS)
+    grids, error = training_grids(reader, cfg.EVAL.BASELINE_FRAMES, node.HEIGHT, node.WIDTH, node.WORKERS)
     if not grids:
         return Trivial(None, None, reason=f"no training ground truth: {error}")
     return from_grids(grids, f"median of {len(grids)} ground truths of {node.NAME}, list {node.TRAIN_SPLIT}")

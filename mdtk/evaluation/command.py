@@ -14,8 +14,7 @@ from yacs.config import CfgNode
 from mdtk.config import check, depth_range, differences, load_config, merge_mapping, override, read_recipe, set_of
 from mdtk.core import distributed
 from mdtk.core.errors import MdtkError
-from mdtk.core.files import resolve_data
-from mdtk.datasets.registry import DATASETS
+from mdtk.datasets.registry import absent_reason
 from mdtk.evaluation.benchmark import RunOptions, build_run_options, evaluate_protocol, export_benchmark
 from mdtk.evaluation.io import submission as benchmark
 from mdtk.evaluation.io.report import write_report
@@ -164,11 +163,7 @@ def _finish(found: Sequence[Evaluation], missing: dict[str, str], folder: Path, 
 
 def absent(name: str, cfg: CfgNode) -> str:
     """Why the benchmark's data is not there, or an empty text; looks for the data root only."""
-    dataset = benchmark.DATASET if name == benchmark.NAME else PROTOCOLS[name].dataset
-    if dataset == "sequence":
-        return "" if cfg.DATA.SEQUENCE.PATHS else "DATA.SEQUENCE.PATHS is empty"
-    root = resolve_data(cfg.ROOTS[dataset.upper()])
-    return "" if root.is_dir() else f"data root not found: {root}; {DATASETS[dataset].hint}"
+    return absent_reason(benchmark.DATASET if name == benchmark.NAME else PROTOCOLS[name].dataset, cfg)
 
 
 def _device_config(request: Request) -> CfgNode:

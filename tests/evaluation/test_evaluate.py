@@ -83,10 +83,10 @@ def test_trainings_limit_does_not_cut_an_evaluation(cfg, tmp_path):
 
 
 def test_median_map_is_left_out_with_its_reason(tiny_recipe):
-    cfg = load_config(tiny_recipe, ["EVAL.TRIVIAL_FRAMES", "0"])
+    cfg = load_config(tiny_recipe, ["EVAL.BASELINE_FRAMES", "0"])
     evaluations = evaluate_protocols(near_is_bright, cfg, ["sequence"])
     assert [one.predictor for one in evaluations] == ["model", CONSTANT]
-    assert evaluations[0].facts["trivial_predictors"] == "left out: EVAL.TRIVIAL_FRAMES is 0"
+    assert evaluations[0].facts["trivial_predictors"] == "left out: EVAL.BASELINE_FRAMES is 0"
 
 
 @pytest.mark.parametrize(
