@@ -9,7 +9,6 @@ also holds, and static frames. Without --config it checks the sample recipe. Exi
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 
 from tqdm import tqdm
@@ -26,7 +25,7 @@ def progress(items: Iterable, total: int) -> Iterable:
     return tqdm(items, total=total, unit="file", leave=False, disable=None)
 
 
-def main() -> None:
+def main() -> int:
     parser = ToolParser(__doc__)
     parser.add_argument("--config", help="a recipe, e.g. configs/kitti/monodepth2_mono_640x192.yaml")
     parser.add_argument("--quick", action="store_true", help="files must be there, but are not decoded")
@@ -42,8 +41,8 @@ def main() -> None:
         summaries.append(checked.summary())
     print("\n".join(summaries))
     print(f"training would fail: {fatal} problems" if fatal else "training can start")
-    sys.exit(1 if fatal else 0)
+    return 1 if fatal else 0
 
 
 if __name__ == "__main__":
-    run_tool(main)
+    raise SystemExit(run_tool(main))

@@ -46,4 +46,4 @@ def images_for(model: LoadedModel, paths: list[Path]) -> torch.Tensor:
 
 
 if __name__ == "__main__":
-    run_tool(main)
+    raise SystemExit(run_tool(main))
