@@ -19,8 +19,7 @@ from mdtk.convert import infer
 from mdtk.convert import parameter_names as names
 from mdtk.convert.transfer import Array, ConvertedCheckpoint, Transfer
 from mdtk.core.errors import MdtkError
-from mdtk.models.decoders import SkipDecoder
-from mdtk.models.depth_network import DECODERS
+from mdtk.models.decoders import DECODERS, SkipDecoder
 from mdtk.models.encoders import Encoder, build_encoder
 from mdtk.models.pose_network import build_pose_network
 

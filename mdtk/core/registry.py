@@ -7,6 +7,7 @@ two are modules that use the decorators when they are imported.
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
 import importlib
 import pkgutil
@@ -14,12 +15,13 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mdtk.core.errors import MdtkError
 
 GROUP = "mdtk.plugins"  # of the entry points
 T = TypeVar("T")
+C = TypeVar("C")
 
 
 class Registry(Mapping[str, T]):
@@ -83,6 +85,45 @@ class Registry(Mapping[str, T]):
         home = importlib.import_module(self._home)
         for module in sorted(info.name for info in pkgutil.iter_modules(home.__path__)):
             importlib.import_module(f"{self._home}.{module}")
+
+
+class NamedRegistry(Registry[type[T]]):
+    """A registry of classes, mostly frozen dataclasses of options, that are told their name: `cls.name`."""
+
+    def register(self, name: str) -> Callable[[type[C]], type[C]]:
+        """A decorator that puts a class under `name`, and the name on the class."""
+        keep = super().register(name)
+
+        def keep_named(entry: type[C]) -> type[C]:
+            entry.name = name  # type: ignore[attr-defined]
+            keep(entry)  # type: ignore[arg-type]
+            return entry
+
+        return keep_named
+
+    def build(self, mapping: Mapping[str, Any], key: str) -> T:
+        """The class that `mapping["NAME"]` names, made with the mapping's other keys, in lower case, as its options.
+
+        Lists become tuples. A missing or unknown option is an `MdtkError`; it begins with `key`, where the mapping is.
+        """
+        kind = self.find(mapping["NAME"], key)
+        fields = [field for field in dataclasses.fields(kind) if field.init]  # type: ignore[arg-type]
+        options = {name.lower(): tuple(v) if isinstance(v, list) else v for name, v in mapping.items()}
+        del options["name"]
+        takes = ", ".join(field.name.upper() for field in fields) or "no options"
+        unknown = sorted(options.keys() - {field.name.lower() for field in fields})
+        if unknown:
+            raise MdtkError(f"{key}: the {self.kind} {mapping['NAME']} has no {unknown[0].upper()}; it takes {takes}")
+        missing = [
+            field.name
+            for field in fields
+            if field.name.lower() not in options
+            and field.default is dataclasses.MISSING
+            and field.default_factory is dataclasses.MISSING
+        ]
+        if missing:
+            raise MdtkError(f"{key}: the {self.kind} {mapping['NAME']} needs {missing[0].upper()}; it takes {takes}")
+        return kind(**{field.name: options[field.name.lower()] for field in fields if field.name.lower() in options})
 
 
 def _place(entry: object) -> str:

@@ -2,41 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
+import numpy as np
 import torch
+from PIL import Image
 from torch.utils.data import DataLoader, Dataset, Sampler
 from yacs.config import CfgNode
 
 from mdtk.config import data_sets, depth_range
+from mdtk.config.sections import DataSection
 from mdtk.core.errors import MdtkError
 from mdtk.data.batch import Batch, collate
+from mdtk.data.preparation import Preparation, build_preparation
 from mdtk.data.sampler import TrainSampler, share
-from mdtk.data.samples import NO_DRAWS, DrawOptions, Key, MixedDataset, MonoDataset
+from mdtk.data.samples import Key, MixedDataset, MonoDataset
+from mdtk.datasets.reader import DatasetReader, Offset
 from mdtk.datasets.readers.kitti import NOMINAL
 from mdtk.datasets.registry import build_reader
 from mdtk.geometry.camera import fraction_intrinsics
 
 
-def build_draw_options(cfg: CfgNode) -> DrawOptions:
-    """The AUGMENT and VIEWS keys."""
-    augment, views = cfg.AUGMENT, cfg.VIEWS
-    return DrawOptions(
-        flip=augment.FLIP,
-        jitter=augment.JITTER,
-        brightness=augment.BRIGHTNESS,
-        contrast=augment.CONTRAST,
-        saturation=augment.SATURATION,
-        hue=augment.HUE,
-        per_frame=augment.JITTER_PER_FRAME,
-        local_crop=views.LOCAL_CROP,
-        crop_ratio=tuple(views.CROP_RATIO),
-        split_permute=views.SPLIT_PERMUTE,
-        permute_ratio=tuple(views.PERMUTE_RATIO),
-    )
-
-
-def build_mono_dataset(node: CfgNode, cfg: CfgNode, split: str, options: DrawOptions) -> MonoDataset:
+def build_mono_dataset(node: CfgNode, cfg: CfgNode, split: str, prepare: Preparation) -> MonoDataset:
     """One DATA node over one split list."""
     reader = build_reader(node, cfg, split)
     if not len(reader):
@@ -48,22 +36,23 @@ def build_mono_dataset(node: CfgNode, cfg: CfgNode, split: str, options: DrawOpt
         (node.WIDTH, node.HEIGHT),
         baseline=node.BASELINE,
         depth_range=depth_range(node, cfg),
-        options=options,
+        prepare=prepare,
         seed=cfg.SEED,
     )
 
 
 def build_train_data(cfg: CfgNode, rank: int, world_size: int) -> tuple[MixedDataset, TrainSampler]:
     """All training sets behind one index, and the sampler of this process."""
-    nodes, options = data_sets(cfg), build_draw_options(cfg)
-    dataset = MixedDataset([build_mono_dataset(node, cfg, node.TRAIN_SPLIT, options) for node in nodes])
+    nodes, prepare = data_sets(cfg), build_preparation(cfg)
+    dataset = MixedDataset([build_mono_dataset(node, cfg, node.TRAIN_SPLIT, prepare) for node in nodes])
     sizes, weights = [len(part) for part in dataset.sets], [node.WEIGHT for node in nodes]
     return dataset, TrainSampler(sizes, weights, cfg.SOLVER.BATCH_SIZE, cfg.SEED, rank, world_size)
 
 
 def build_val_loader(cfg: CfgNode, rank: int, world_size: int, device: torch.device) -> DataLoader | None:
     """This process's share of the validation entries, without augmentation; None without a validation split."""
-    sets = [build_mono_dataset(n, cfg, n.VAL_SPLIT, NO_DRAWS) for n in data_sets(cfg) if n.VAL_SPLIT]
+    prepare = build_preparation(cfg, augmented=False)
+    sets = [build_mono_dataset(n, cfg, n.VAL_SPLIT, prepare) for n in data_sets(cfg) if n.VAL_SPLIT]
     if not sets:
         return None
     dataset = MixedDataset(sets)
@@ -101,27 +90,43 @@ def build_loader(dataset: Dataset, batches: Iterable[list[Key]], workers: int, d
     )
 
 
+class NoiseReader(DatasetReader):
+    """Frames of noise at `size` = (width, height) from a camera like KITTI's: no files are read."""
+
+    key = "noise"
+
+    def __init__(self, size: tuple[int, int], seed: int) -> None:
+        self.size, self.seed = size, seed
+
+    def name(self, index: int) -> str:
+        return f"noise {index}"
+
+    def images(self, index: int, offsets: Sequence[Offset]) -> list[Image.Image]:
+        generator = np.random.default_rng((self.seed, index))
+        shape = (len(offsets), self.size[1], self.size[0], 3)
+        return [Image.fromarray(frame) for frame in generator.integers(0, 256, shape, dtype=np.uint8)]
+
+    def intrinsics(self, index: int, size: tuple[int, int]) -> np.ndarray:
+        return fraction_intrinsics(*NOMINAL, size)
+
+    def files(self, index: int, offsets: Sequence[Offset]) -> list[Path]:
+        return []
+
+    def stereo_pose(self, index: int) -> tuple[int, float]:
+        return -1, 0.54
+
+
 def synthetic_batch(cfg: CfgNode, size: int, seed: int = 0) -> Batch:
     """A batch of noise in the shape that a recipe gives, for profiling and benchmarks (no files are read)."""
-    generator = torch.Generator().manual_seed(seed)
-    height, width, frames = cfg.DATA.HEIGHT, cfg.DATA.WIDTH, 1 + len(cfg.DATA.SOURCES) + cfg.DATA.STEREO
-    images = torch.randint(0, 256, (size, frames, 3, height, width), dtype=torch.uint8, generator=generator)
-    K = torch.from_numpy(fraction_intrinsics(*NOMINAL, (width, height))).float()
-    stereo_T = torch.eye(4)
-    stereo_T[0, 3] = -0.1
-    extra = {}
-    if cfg.VIEWS.LOCAL_CROP:
-        extra |= {"crop_bn3hw": images.clone(), "crop_box_b4": torch.tensor([[1.5, 1.5, width / 4, height / 4]] * size)}
-    if cfg.VIEWS.SPLIT_PERMUTE:
-        extra["split_b2"] = torch.tensor([[width // 2, height // 3]] * size)
-    return Batch(
-        names=tuple(f"noise {index}" for index in range(size)),
-        frames_bn3hw=images,
-        K_b33=K.repeat(size, 1, 1),
-        stereo_T_b44=stereo_T.repeat(size, 1, 1),
-        depth_range_b2=torch.tensor([[cfg.MODEL.MIN_DEPTH, cfg.MODEL.MAX_DEPTH]] * size),
-        flip_b=torch.arange(size) % 2 == 0,
-        jitter_bn5=torch.tensor([[[1.0, 1.1, 0.9, 1.1, 0.05]]] * size),
-        order_bn4=torch.arange(4).repeat(size, 1, 1),
-        **extra,
+    data = DataSection.of(cfg)
+    dataset = MonoDataset(
+        NoiseReader((data.width, data.height), seed),
+        data.sources,
+        data.stereo,
+        (data.width, data.height),
+        baseline=data.baseline,
+        depth_range=depth_range(cfg.DATA, cfg),
+        prepare=build_preparation(cfg),
+        seed=seed,
     )
+    return collate([dataset[0, index, index] for index in range(size)])

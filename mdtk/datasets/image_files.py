@@ -10,6 +10,7 @@ from PIL import Image
 
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import require_file
+from mdtk.geometry.camera import magnified_size
 
 Box = tuple[float, float, float, float]  # left, upper, right, lower in pixels of the image
 
@@ -26,23 +27,19 @@ def resize_frames(images: list[Image.Image], size: tuple[int, int]) -> np.ndarra
     return np.stack([resize(image, size) for image in images])
 
 
-def magnified_crop(
-    images: list[Image.Image], size: tuple[int, int], ratio: float, left: int, top: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """A `size` crop, at (left, top), of every native image resized to int(size × ratio): frames and the exact box.
+def magnified_crop(images: Sequence[Image.Image], size: tuple[int, int], box_4: np.ndarray) -> np.ndarray:
+    """Frames uint8 (N, 3, H, W): the box of `geometry.camera.magnified_box` of every native image, magnified.
 
-    Only the crop's part of the native image is resampled; that gives the same pixels as resizing all of it.
-    Returns uint8 (N, 3, H, W) and float32 (magnification in x, in y, left, top); the integer size makes the two
-    magnifications differ a little.
+    Only the box's part of the native image is resampled; that gives the same pixels as resizing all of it.
     """
     width, height = size
-    large = int(width * ratio), int(height * ratio)
+    large, (left, top) = magnified_size(size, box_4), box_4[2:].tolist()
     crops = []
     for image in images:
         scale_x, scale_y = image.width / large[0], image.height / large[1]
         box = (left * scale_x, top * scale_y, (left + width) * scale_x, (top + height) * scale_y)
         crops.append(resize(image, size, box))
-    return np.stack(crops), np.array([large[0] / width, large[1] / height, left, top], np.float32)
+    return np.stack(crops)
 
 
 def read_grey_png(path: Path, what: str, hint: str, eight_bits: bool = False) -> np.ndarray:

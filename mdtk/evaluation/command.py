@@ -22,7 +22,7 @@ from mdtk.evaluation.io.results import console_table, summary_table, write_resul
 from mdtk.evaluation.predictors import FileSource, ModelSource, Source
 from mdtk.evaluation.scoring.evaluator import Evaluation
 from mdtk.evaluation.scoring.protocols import PROTOCOLS, get_protocol
-from mdtk.models.system import LoadedModel, load_model
+from mdtk.models.loaded import LoadedModel, load_model
 
 FIVE = ("kitti_eigen", "kitti_eigen_benchmark", "nyuv2", "make3d", "cityscapes")
 # Keys of MODEL that prediction may change; the others made the weights

@@ -55,6 +55,30 @@ def flip_K(K: Array, width: int) -> Array:
     return K
 
 
+def magnified_box(size: tuple[int, int], ratio: float, x: float, y: float) -> np.ndarray:
+    """A crop of `size` = (width, height) out of the image magnified to int(size × ratio): the exact box (4,) float32.
+
+    x, y: its corner as fractions of what is left over. The box is the magnification in x and in y (the integer size
+    makes them differ a little), left and top in magnified pixels.
+    """
+    width, height = size
+    large = int(width * ratio), int(height * ratio)
+    corner = int((large[0] - width) * x), int((large[1] - height) * y)
+    return np.array([large[0] / width, large[1] / height, *corner], np.float32)
+
+
+def magnified_size(size: tuple[int, int], box_4: np.ndarray) -> tuple[int, int]:
+    """(width, height) of the magnified image that `box_4` of `magnified_box` is cut from."""
+    return round(float(box_4[0]) * size[0]), round(float(box_4[1]) * size[1])
+
+
+def flip_box(box_4: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Where the box of `magnified_box` lies in the horizontally flipped image."""
+    box = box_4.copy()
+    box[2] = magnified_size(size, box_4)[0] - size[0] - box_4[2]
+    return box
+
+
 def magnified_crop_K(K_b33: Tensor, box_b4: Tensor) -> Tensor:
     """K of a crop of the magnified image: exact for any principal point, each item with its own K.
 

@@ -24,7 +24,7 @@ from mdtk import __version__
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import atomic_write
 from mdtk.models import LoadedModel
-from mdtk.models.system import full_disparity
+from mdtk.models.loaded import full_disparity
 
 INPUT, OUTPUT = "image", "disparity"
 OPSET = 18

@@ -197,12 +197,13 @@ def profile_system(
     batch_size, height, width = shape
     system = system.to(device).eval()
     images = torch.rand(batch_size, 3, height, width, device=device)
+    stacked = images.repeat(1, len(system.input_offsets), 1, 1)
     options = {"warmup": warmup, "repeats": repeats}
     speeds = []
     with torch.inference_mode():
 
         def predict() -> object:
-            return system.disparities(system.features(images))
+            return system.sigmoids(system.features(stacked))
 
         speeds.append(measure("disparity", predict, device, system.precision, shape, **options))
         if system.pose is not None and system.pose.inputs == "pairs":

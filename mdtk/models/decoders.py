@@ -1,7 +1,12 @@
-"""Depth decoders: from a feature pyramid to sigmoid outputs at several scales."""
+"""Depth decoders: from a feature pyramid to sigmoid outputs at several scales.
+
+A decoder is registered with `@DECODERS.register("name")`: a module that is made with (channels, reductions, scales),
+as `SkipDecoder` is. Deriving it from `Decoder` lets MODEL.INIT_SIGMOID set its heads.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -9,6 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mdtk.core.errors import MdtkError
+from mdtk.core.registry import Registry
+
+DECODERS: Registry[type[nn.Module]] = Registry("decoder")
 
 
 class ReflectConv(nn.Module):
@@ -44,7 +52,19 @@ def _rows(channels: Sequence[int], reductions: Sequence[int], scales: Sequence[i
     return index_of, deepest
 
 
-class SkipDecoder(nn.Module):
+class Decoder(nn.Module):
+    """What the decoders here share: a `ReflectConv` head a scale."""
+
+    heads: nn.ModuleDict
+
+    def set_first_sigmoid(self, value: float) -> None:
+        """Makes the untrained heads say about `value` everywhere."""
+        for head in self.heads.values():
+            nn.init.constant_(head.conv.bias, math.log(value / (1 - value)))
+
+
+@DECODERS.register("skip")
+class SkipDecoder(Decoder):
     """Monodepth2's decoder (Godard et al., ICCV 2019, supplementary table): upsample by nearest, concatenate the skip.
 
     Row i works at 1/2**i of the image size with `min(16 · 2**i, 256)` channels. A row takes the encoder's feature of
@@ -103,7 +123,8 @@ def _upward(in_channels: int, channels: int) -> nn.Sequential:
     )
 
 
-class GridDecoder(nn.Module):
+@DECODERS.register("grid")
+class GridDecoder(Decoder):
     """BDEdepth's decoder, a GridNet (Fourure et al., BMVC 2017) of three columns that only goes up.
 
     Row i works at 1/2**i of the image size with half the channels of the encoder's feature of that size (16 in row

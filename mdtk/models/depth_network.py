@@ -5,39 +5,42 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from mdtk.core.errors import MdtkError
-from mdtk.models.decoders import GridDecoder, SkipDecoder
-from mdtk.models.encoders import Encoder
-
-DECODERS = {"skip": SkipDecoder, "grid": GridDecoder}
+from mdtk.models.decoders import DECODERS, Decoder
 
 
 class DepthNet(nn.Module):
-    """Image in 0..1, (B,3,H,W), sides multiples of 32 → {scale: sigmoid disparity (B,1,H/2**scale,W/2**scale)}."""
+    """Images in 0..1, (B,3·F,H,W), sides multiples of 32 → {scale: sigmoid (B,1,H/2**scale,W/2**scale)}."""
 
-    def __init__(self, encoder: Encoder, decoder: nn.Module) -> None:
+    def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
 
-    def features(self, images_b3hw: Tensor) -> list[Tensor]:
+    def features(self, images_bchw: Tensor) -> list[Tensor]:
         """The encoder's features, fine to coarse (a shared pose network and the predictive mask read them)."""
-        return self.encoder(images_b3hw)
+        return self.encoder(images_bchw)
 
     def decode(self, features: list[Tensor]) -> dict[int, Tensor]:
-        """Features → {scale: sigmoid disparity}."""
+        """Features → {scale: sigmoid}."""
         return self.decoder(features)
 
-    def forward(self, images_b3hw: Tensor) -> dict[int, Tensor]:
-        height, width = images_b3hw.shape[-2:]
+    def forward(self, images_bchw: Tensor) -> dict[int, Tensor]:
+        height, width = images_bchw.shape[-2:]
         if height % 32 or width % 32:
             raise MdtkError(
                 f"the image is {width}x{height}, but sides must be multiples of 32; change DATA.WIDTH, DATA.HEIGHT"
             )
-        return self.decode(self.features(images_b3hw))
+        return self.decode(self.features(images_bchw))
 
 
-def build_depth_net(encoder: Encoder, decoder: str, scales: tuple[int, ...]) -> DepthNet:
-    """`encoder` with the decoder named `skip` (Monodepth2) or `grid` (BDEdepth), giving `scales`."""
-    if decoder not in DECODERS:
-        raise MdtkError(f"MODEL.DECODER is {decoder!r}; choose one of {', '.join(DECODERS)}")
-    return DepthNet(encoder, DECODERS[decoder](encoder.channels, encoder.reductions, scales))
+def build_depth_net(encoder: nn.Module, decoder: str, scales: tuple[int, ...], first_sigmoid: float = 0.5) -> DepthNet:
+    """`encoder` with a registered decoder, `skip` (Monodepth2) or `grid` (BDEdepth) or another, giving `scales`.
+
+    `first_sigmoid`: what the untrained network says everywhere; 0.5 leaves the decoder as it is.
+    """
+    built = DECODERS.find(decoder, "MODEL.DECODER")(encoder.channels, encoder.reductions, scales)
+    if first_sigmoid != 0.5:
+        if not isinstance(built, Decoder):
+            raise MdtkError(f"MODEL.INIT_SIGMOID: the decoder {decoder} cannot be set; leave it at 0.5")
+        built.set_first_sigmoid(first_sigmoid)
+    return DepthNet(encoder, built)

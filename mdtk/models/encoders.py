@@ -1,8 +1,13 @@
-"""Image encoders: any timm backbone by name, seen as a pyramid of features from fine to coarse."""
+"""Image encoders: any timm backbone by name, or a registered one, as a pyramid of features from fine to coarse.
+
+An encoder is registered with `@ENCODERS.register("name")`: a module that is made with (in_channels, pretrained), takes
+images in 0..1 and has `channels` and `reductions` as `Encoder` has. Every other name is a timm backbone's.
+"""
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 
 import timm
 import torch
@@ -10,6 +15,9 @@ from timm.models import is_model_in_modules
 from torch import Tensor, nn
 
 from mdtk.core.errors import MdtkError
+from mdtk.core.registry import Registry, import_installed_plugins
+
+ENCODERS: Registry[Callable[..., nn.Module]] = Registry("encoder")
 
 IMAGE_MEAN, IMAGE_STD = 0.45, 0.225  # Monodepth2's input normalisation, one value for all three channels
 
@@ -67,14 +75,26 @@ class Encoder(nn.Module):
             self.channels = [context.conv.out_channels, *self.channels]
             self.reductions = [1, *self.reductions]
 
-    def forward(self, images_b3hw: Tensor) -> list[Tensor]:
+    def forward(self, images_bchw: Tensor) -> list[Tensor]:
         """Images in 0..1, (B,3·in_frames,H,W) → features (B,`channels[i]`,H/`reductions[i]`,W/`reductions[i]`)."""
-        x = (images_b3hw - IMAGE_MEAN) / IMAGE_STD
+        x = (images_bchw - IMAGE_MEAN) / IMAGE_STD
         features = self.backbone(x)
         features = [features[index] for index in self._kept]
         if getattr(self.backbone, "output_fmt", "NCHW") == "NHWC":
             features = [feature.permute(0, 3, 1, 2).contiguous() for feature in features]
         return features if self.context is None else [self.context(x), *features]
+
+
+class Coarsest(nn.Module):
+    """The coarsest feature of a registered encoder, for a pose network."""
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.channels, self.reductions = list(encoder.channels)[-1:], list(encoder.reductions)[-1:]
+
+    def forward(self, images_bchw: Tensor) -> list[Tensor]:
+        return self.encoder(images_bchw)[-1:]
 
 
 def is_hrnet(name: str) -> bool:
@@ -91,8 +111,8 @@ def build_encoder(
     context_stem: bool = False,
     hrnet_fuse: str = "nearest",
     last_only: bool = False,
-) -> Encoder:
-    """Builds the timm backbone `name` (for example `resnet18`, `hrnet_w18`, `convnext_tiny`) as an `Encoder`.
+) -> nn.Module:
+    """Builds the registered encoder or timm backbone `name` (for example `resnet18`, `hrnet_w18`, `convnext_tiny`).
 
     `pretrained` starts from ImageNet; with `in_frames` images stacked in the channels the first convolution's
     weights are repeated and divided by `in_frames` (Monodepth2's pose encoder). `context_stem` adds a feature of
@@ -104,6 +124,13 @@ def build_encoder(
 
     Errors: `MdtkError` for an unknown name, an unsuitable backbone, or weights that cannot be downloaded.
     """
+    if _is_registered(name):
+        if context_stem or hrnet_fuse != "nearest":
+            raise MdtkError(f"{key} {name}: MODEL.CONTEXT_STEM and HRNET_FUSE are for timm backbones; leave them out")
+        registered = ENCODERS[name](in_channels=3 * in_frames, pretrained=pretrained)
+        registered = Coarsest(registered) if last_only else registered
+        _probe(registered, name, key, 3 * in_frames)
+        return registered
     name = ALIASES.get(name, name)
     backbone = _create_backbone(name, key, pretrained, 3 * in_frames)
     _set_hrnet_fuse(backbone, name, key, hrnet_fuse)
@@ -116,6 +143,12 @@ def build_encoder(
     if not is_model_in_modules(name, ["resnet", "hrnet"]) or (last_only and is_hrnet(name)):
         _probe(encoder, name, key, 3 * in_frames)
     return encoder
+
+
+def _is_registered(name: str) -> bool:
+    if name not in ENCODERS and not timm.is_model(ALIASES.get(name, name)):
+        import_installed_plugins()
+    return name in ENCODERS
 
 
 def _create_backbone(name: str, key: str, pretrained: bool, in_channels: int) -> nn.Module:
@@ -162,7 +195,7 @@ def _plain_stem(backbone: nn.Module) -> tuple[nn.Conv2d, nn.BatchNorm2d] | None:
     return (conv, norm) if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d) else None
 
 
-def _probe(encoder: Encoder, name: str, key: str, in_channels: int) -> None:
+def _probe(encoder: nn.Module, name: str, key: str, in_channels: int) -> None:
     """Runs an unfamiliar backbone once: checks its features, and freezes the parameters that none depends on."""
     height, width = PROBE_SIZE
     was_training = encoder.training

@@ -2,39 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
 from yacs.config import CfgNode
 
 from mdtk.config import config_from_text, differences, dump
 from mdtk.core.environment import versions
 from mdtk.core.errors import MdtkError
 from mdtk.core.weights import read_weights, write_weights
-from mdtk.models.system import DepthSystem
-from mdtk.training.solver import Average
+from mdtk.training.state import TrainState
 
 LAST, BEST = "last.pth", "best.pth"
-
-
-@dataclass
-class TrainState:
-    """Everything that changes while training. `step` counts optimiser steps over all epochs."""
-
-    system: DepthSystem
-    optimizer: torch.optim.Optimizer
-    average: Average | None = None
-    step: int = 0
-    best: float | None = None  # lowest validation loss so far
-    best_step: int | None = None
-    history: list[dict] = field(default_factory=list)  # one record an epoch
-    pictures: dict[str, torch.Tensor] = field(default_factory=dict)  # of the epoch's last step; not saved
-
-    @property
-    def evaluated(self) -> DepthSystem:
-        """The networks that are evaluated and shipped: the average when there is one."""
-        return self.system if self.average is None else self.average.module
 
 
 def save_checkpoint(path: Path, cfg: CfgNode, state: TrainState) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,12 +11,10 @@ from mdtk import viz
 from mdtk.core import distributed
 from mdtk.core.errors import MdtkError
 from mdtk.evaluation.benchmark import build_run_options, evaluate_protocols
-from mdtk.models.system import full_disparity
-from mdtk.training.checkpoint import BEST, LAST, TrainState, save_checkpoint, save_weights
+from mdtk.models.loaded import full_disparity
+from mdtk.training.checkpoint import BEST, LAST, save_checkpoint, save_weights
+from mdtk.training.state import Run, TrainState
 from mdtk.training.step import forward
-
-if TYPE_CHECKING:
-    from mdtk.training.train import Run
 
 
 def close_epoch(run: Run, state: TrainState) -> None:
@@ -61,12 +57,11 @@ def validate(run: Run, state: TrainState) -> dict[str, float]:
     """Means over the validation samples, without augmentation or ties: the training loss, and the photometric errors
     of warped and unwarped sources that it is to be judged by."""
     system = state.evaluated.eval()
-    options = dataclasses.replace(run.options, tie_noise=0.0, report_identity=True)
+    objective = run.objective.with_photometric(tie_noise=0.0, report_identity=True)
     names = ["total", "full/warped", "full/identity"]
     sums = torch.zeros(len(names) + 1, dtype=torch.float64, device=run.device)
     for batch in run.val_loader:
-        batch = batch.to(run.device)
-        scalars = forward(system, batch, options).scalars
+        scalars = forward(system, batch.to(run.device), run.prepare_plain, objective).scalars
         values = torch.stack([scalars[name].double() for name in names])
         sums += torch.cat([values, values.new_ones(1)]) * len(batch)
     *sums, count = distributed.all_sum(sums).tolist()
@@ -105,7 +100,7 @@ def describe(record: dict, epochs: int, improved: bool) -> str:
 
 def render(pictures: dict[str, torch.Tensor], count: int) -> dict[str, np.ndarray]:
     """Target, disparity, warped sources, automask: a row for each of the first `count` samples; RGB uint8 by title."""
-    columns = [_rgb(pictures["target"]), [viz.colour_disparity(d[0].cpu().numpy()) for d in pictures["disparity"]]]
+    columns = [_rgb(pictures["target"]), [viz.colour_disparity(d[0].cpu().numpy()) for d in pictures["sigmoid"]]]
     columns += [_rgb(source) for source in pictures["warped"].unbind(1)]
     if "automask" in pictures:
         columns.append(_rgb(pictures["automask"][:, None].expand(-1, 3, -1, -1)))

@@ -1,27 +1,83 @@
-"""The forward half of a step, shared by training and validation, and the reading of its losses."""
+"""One training step, the forward half that validation shares, and the reading of its losses."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
 
 from mdtk.core import distributed
 from mdtk.core.errors import MdtkError
-from mdtk.data.augmentation import augment
 from mdtk.data.batch import Batch
-from mdtk.data.views import build_views
-from mdtk.losses.objective import Losses, LossOptions, compute_losses
+from mdtk.data.preparation import Preparation
+from mdtk.losses.objective import Losses, Objective
+from mdtk.training.solver import learning_rate, set_learning_rate
+from mdtk.training.state import Run, TrainState
 
 
-def forward(system: nn.Module, batch: Batch, options: LossOptions, pictures: bool = False) -> Losses:
-    """Augmentation, views, networks, losses of a batch that is on the device."""
-    with torch.no_grad():
-        augmented = augment(batch)
-        views = build_views(augmented, batch)
-    prediction = system(views, augmented.jittered_bn3hw, augmented.stereo_T_b44, batch.depth_range_b2)
-    return compute_losses(views, prediction, batch.depth_range_b2, options, pictures)
+def forward(
+    system: nn.Module, batch: Batch, prepare: Preparation, objective: Objective, pictures: bool = False
+) -> Losses:
+    """Augmentation and views, networks, losses of a batch that is on the device."""
+    inputs = prepare(batch)
+    prediction = system(inputs)
+    return objective(inputs, prediction, pictures)
+
+
+def set_mode(system: nn.Module, freeze_bn: bool) -> None:
+    """Training mode; batch norms keep their statistics with MODEL.FREEZE_BN."""
+    system.train()
+    if freeze_bn:
+        for module in system.modules():
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                module.eval()
+
+
+def train_step(run: Run, state: TrainState, batch: Batch, pictures: bool = False) -> Losses:
+    """One optimiser step on this process's share of the batch."""
+    cfg = run.cfg
+    # 1. Every random number of a step follows from (seed, step, rank): a resumed run draws the same.
+    torch.manual_seed(_step_seed(cfg.SEED, state.step))
+    # 2. The learning rate is a function of the step.
+    set_learning_rate(state.optimizer, learning_rate(cfg, state.step, run.sampler.steps_per_epoch, run.total_steps))
+    # 3. uint8 crosses to the device while it still works on the step before.
+    batch = batch.to(run.device)
+    parts = cfg.SOLVER.ACCUMULATE
+    size = len(batch) // parts
+    total: Losses | None = None
+    for index in range(parts):
+        part = batch if parts == 1 else batch.part(index * size, (index + 1) * size)
+        # 4. Forward and backward; gradients are averaged over the processes with the last part only.
+        with _no_sync(run.wrapped, index < parts - 1):
+            losses = forward(run.wrapped, part, run.prepare, run.objective, pictures and index == 0)
+            (losses.total / parts).backward()
+        total = losses if total is None else _add(total, losses)
+    # 5. Clip, step, average.
+    if cfg.SOLVER.CLIP_GRAD:
+        nn.utils.clip_grad_norm_(state.system.parameters(), cfg.SOLVER.CLIP_GRAD)
+    state.optimizer.step()
+    state.optimizer.zero_grad(set_to_none=True)
+    if state.average is not None:
+        state.average.update(state.system)
+    total.scalars = {name: value.detach() / parts for name, value in total.scalars.items()}
+    return total
+
+
+def _step_seed(seed: int, step: int) -> int:
+    return (seed * 1_000_003 + step) * 4099 + distributed.rank()
+
+
+def _no_sync(wrapped: nn.Module, wait: bool) -> AbstractContextManager:
+    if wait and isinstance(wrapped, nn.parallel.DistributedDataParallel):
+        return wrapped.no_sync()
+    return nullcontext()
+
+
+def _add(total: Losses, more: Losses) -> Losses:
+    scalars = {name: value + more.scalars[name] for name, value in total.scalars.items()}
+    return Losses(total.total, scalars, total.pictures)
 
 
 class Meter:

@@ -1,16 +1,12 @@
-"""Training: `train` sets up and loops over epochs, `train_epoch` over steps, `train_step` is one step."""
+"""Training: `train` sets up and loops over epochs, `train_epoch` over steps."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from timm.layers import convert_sync_batchnorm
-from torch import nn
-from torch.utils.data import DataLoader
 from yacs.config import CfgNode
 
 from mdtk.config import dump
@@ -20,37 +16,17 @@ from mdtk.core.files import write_text
 from mdtk.core.weights import load_parts, read_weights
 from mdtk.data.batch import Batch
 from mdtk.data.loader import build_loader, build_train_data, build_val_loader
-from mdtk.data.sampler import TrainSampler
+from mdtk.data.preparation import build_preparation
 from mdtk.datasets.registry import build_eval_reader
 from mdtk.evaluation.benchmark import build_protocol
-from mdtk.losses.objective import Losses, LossOptions
+from mdtk.losses.objective import build_objective
 from mdtk.models.system import build_model
-from mdtk.training.checkpoint import LAST, TrainState, resume, save_checkpoint
+from mdtk.training.checkpoint import LAST, resume, save_checkpoint
 from mdtk.training.epoch import close_epoch
 from mdtk.training.logger import Logger
-from mdtk.training.solver import build_average, build_optimizer, learning_rate, set_learning_rate
-from mdtk.training.step import Meter, forward
-
-
-@dataclass
-class Run:
-    """What stays the same during a training."""
-
-    cfg: CfgNode
-    device: torch.device
-    out_dir: Path
-    wrapped: nn.Module  # the system, under DDP when there are several processes
-    sampler: TrainSampler
-    loader: DataLoader
-    val_loader: DataLoader | None
-    options: LossOptions
-    logger: Logger
-    total_steps: int
-
-    @property
-    def epochs(self) -> int:
-        """Epochs of the whole training, the last one maybe cut short by SOLVER.MAX_STEPS."""
-        return -(-self.total_steps // self.sampler.steps_per_epoch)
+from mdtk.training.solver import build_average, build_optimizer
+from mdtk.training.state import Run, TrainState
+from mdtk.training.step import Meter, set_mode, train_step
 
 
 def train(cfg: CfgNode) -> None:
@@ -105,7 +81,9 @@ def set_up(cfg: CfgNode, device: torch.device) -> tuple[Run, TrainState]:
         sampler=sampler,
         loader=build_loader(dataset, sampler, cfg.DATA.WORKERS, device),
         val_loader=build_val_loader(cfg, distributed.rank(), distributed.world_size(), device),
-        options=build_loss_options(cfg),
+        prepare=build_preparation(cfg),
+        prepare_plain=build_preparation(cfg, augmented=False),
+        objective=build_objective(cfg),
         logger=logger,
         total_steps=total,
     )
@@ -120,11 +98,6 @@ def check_protocols(cfg: CfgNode) -> None:
         reader = build_eval_reader(protocol.dataset, cfg, protocol.split)
         reader.images(0, [0])
         reader.ground_truth(0, protocol.ground_truth)
-
-
-def build_loss_options(cfg: CfgNode) -> LossOptions:
-    """The LOSS keys."""
-    return LossOptions(**{key.lower(): value for key, value in cfg.LOSS.items() if key != "OTHERS"})
 
 
 def announce(run: Run, state: TrainState, samples: int) -> None:
@@ -176,57 +149,3 @@ def train_epoch(run: Run, state: TrainState, batches: Iterator[Batch]) -> None:
             save_checkpoint(run.out_dir / LAST, cfg, state)
     run.logger.end_epoch()
     state.pictures = losses.pictures
-
-
-def set_mode(system: nn.Module, freeze_bn: bool) -> None:
-    """Training mode; batch norms keep their statistics with MODEL.FREEZE_BN."""
-    system.train()
-    if freeze_bn:
-        for module in system.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm):
-                module.eval()
-
-
-def train_step(run: Run, state: TrainState, batch: Batch, pictures: bool = False) -> Losses:
-    """One optimiser step on this process's share of the batch."""
-    cfg = run.cfg
-    # 1. Every random number of a step follows from (seed, step, rank): a resumed run draws the same.
-    torch.manual_seed(_step_seed(cfg.SEED, state.step))
-    # 2. The learning rate is a function of the step.
-    set_learning_rate(state.optimizer, learning_rate(cfg, state.step, run.sampler.steps_per_epoch, run.total_steps))
-    # 3. uint8 crosses to the device while it still works on the step before.
-    batch = batch.to(run.device)
-    parts = cfg.SOLVER.ACCUMULATE
-    size = len(batch) // parts
-    total: Losses | None = None
-    for index in range(parts):
-        part = batch if parts == 1 else batch.part(index * size, (index + 1) * size)
-        # 4. Forward and backward; gradients are averaged over the processes with the last part only.
-        with _no_sync(run.wrapped, index < parts - 1):
-            losses = forward(run.wrapped, part, run.options, pictures and index == 0)
-            (losses.total / parts).backward()
-        total = losses if total is None else _add(total, losses)
-    # 5. Clip, step, average.
-    if cfg.SOLVER.CLIP_GRAD:
-        nn.utils.clip_grad_norm_(state.system.parameters(), cfg.SOLVER.CLIP_GRAD)
-    state.optimizer.step()
-    state.optimizer.zero_grad(set_to_none=True)
-    if state.average is not None:
-        state.average.update(state.system)
-    total.scalars = {name: value.detach() / parts for name, value in total.scalars.items()}
-    return total
-
-
-def _step_seed(seed: int, step: int) -> int:
-    return (seed * 1_000_003 + step) * 4099 + distributed.rank()
-
-
-def _no_sync(wrapped: nn.Module, wait: bool) -> AbstractContextManager:
-    if wait and isinstance(wrapped, nn.parallel.DistributedDataParallel):
-        return wrapped.no_sync()
-    return nullcontext()
-
-
-def _add(total: Losses, more: Losses) -> Losses:
-    scalars = {name: value + more.scalars[name] for name, value in total.scalars.items()}
-    return Losses(total.total, scalars, total.pictures)

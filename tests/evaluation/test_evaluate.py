@@ -20,7 +20,7 @@ from mdtk.evaluation.benchmark import build_run_options, build_scale, evaluate_p
 from mdtk.evaluation.command import Request, _distinct, merged_config, request_of, run
 from mdtk.evaluation.io.results import latex_row, summary_table
 from mdtk.evaluation.scoring.score import ScaleMode
-from mdtk.models.system import build_model, load_model
+from mdtk.models import build_model, load_model
 from tests.helpers.tiny import run_tool
 
 

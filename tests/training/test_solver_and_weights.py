@@ -11,7 +11,7 @@ from mdtk.core.errors import MdtkError
 from mdtk.core.weights import load_parts, read_weights, write_weights
 from mdtk.models import build_model, load_model
 from mdtk.models.encoders import build_encoder
-from mdtk.models.system import full_disparity
+from mdtk.models.loaded import full_disparity
 from mdtk.training.solver import build_average, build_optimizer, learning_rate
 from mdtk.training.step import Meter
 

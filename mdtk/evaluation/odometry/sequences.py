@@ -27,7 +27,7 @@ from mdtk.evaluation.odometry import trajectories as odometry
 from mdtk.evaluation.odometry.trajectory_plot import plot_trajectories
 from mdtk.evaluation.sharding import shard_batches, together
 from mdtk.inference.predict import FrameReader, read_frames
-from mdtk.models.system import load_model
+from mdtk.models.loaded import load_model
 
 PairModel = Callable[[Tensor, Tensor], Tensor]  # images (B, 3, H, W) of frames i and i+1 → next_T_this (B, 4, 4)
 MODEL, STRAIGHT, TRUTH = "model", "straight ahead", "ground truth"

@@ -1,4 +1,4 @@
-"""Per-pixel terms of the losses: no reduction over the image, no configuration."""
+"""Per-pixel maps of the losses: no reduction over the image, no configuration."""
 
 from __future__ import annotations
 

@@ -1,0 +1,177 @@
+"""The photometric comparison: sources warped into the target, at full resolution or at each scale's own.
+
+A `Comparison` is of one view and holds what its scales share: statistics of the target, errors of the unwarped sources.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from mdtk.core.structures import Prediction, Sigmoids, View
+from mdtk.geometry.camera import backproject, scale_K
+from mdtk.geometry.warp import project, sample_pixels
+from mdtk.losses.per_pixel import Target, photometric_error
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class PhotometricOptions:
+    """What the LOSS keys of the same names say, and what is looked at besides."""
+
+    ssim: float = 0.85
+    reprojection: str = "min"
+    automask: bool = True
+    tie_noise: float = 1e-5
+    multiscale: str = "full"
+    align_corners: bool = True
+    report_identity: bool = False  # the unwarped error among the scalars, where no automask needs it
+
+
+class Level(NamedTuple):
+    """Target and sources at one size, and what the scales that are compared there share."""
+
+    target: Target
+    sources_bs3hw: Tensor
+    identity_bshw: Tensor | None  # errors of the unwarped sources
+
+
+class PhotometricError(NamedTuple):
+    """What one scale's comparison gives."""
+
+    error_bhw: Tensor
+    chosen_bhw: Tensor | None  # 1 where a warped source won over the unwarped ones; None without automask
+    means: dict[str, Tensor]  # "warped", "identity": for the eye, without gradient
+
+
+def image_pyramid(image_bchw: Tensor, scales: Sequence[int]) -> dict[int, Tensor]:
+    """The image at 1/2^s for each scale, by 2×2 means."""
+    pyramid, image = {}, image_bchw
+    for scale in range(max(scales) + 1):
+        image = F.avg_pool2d(image, 2) if scale else image
+        pyramid[scale] = image
+    return {scale: pyramid[scale] for scale in scales}
+
+
+def upsample(image_bchw: Tensor, size: Sequence[int]) -> Tensor:
+    """Bilinear, corners not aligned (as published); nothing to do at full size."""
+    if image_bchw.shape[-2:] == tuple(size):
+        return image_bchw
+    return F.interpolate(image_bchw, size=tuple(size), mode="bilinear", align_corners=False)
+
+
+class Comparison:
+    """One view's warped sources against its target.
+
+    `sigmoids`: scale → sigmoid over the loss's image, restored.
+    """
+
+    def __init__(self, view: View, prediction: Prediction, sigmoids: Sigmoids, options: PhotometricOptions) -> None:
+        self.view, self.prediction, self.sigmoids, self.options = view, prediction, sigmoids, options
+        self.K_b33 = view.K_b33 if prediction.K_b33 is None else view.intrinsics(prediction.K_b33)
+        self.images = image_pyramid(view.target_b3hw, sorted(sigmoids))
+        self._levels: dict[int, Level] = {}
+
+    def compare(self, scale: int) -> ScaleComparison:
+        """Warps the sources by the depth of one scale."""
+        level = 0 if self.options.multiscale == "full" else scale
+        shared = self._level(level)
+        depth = self.view.depth(upsample(self.sigmoids[scale], shared.target.image.shape[-2:]))
+        K = scale_K(self.K_b33, 0.5**level)
+        # The comparison keeps no scale: that would be a circle of references, which frees the graph's memory late.
+        return ScaleComparison(self, scale, shared, *self._warp(shared.sources_bs3hw, depth, K))
+
+    def _level(self, level: int) -> Level:
+        if level not in self._levels:
+            view, options = self.view, self.options
+            target = Target(image_pyramid(view.target_b3hw, [level])[level], options.ssim > 0)
+            sources = image_pyramid(view.sources_bs3hw.flatten(0, 1), [level])[level]
+            sources = sources.unflatten(0, view.sources_bs3hw.shape[:2])
+            with torch.no_grad():
+                wanted = options.automask or options.report_identity
+                identity = self.errors(sources.unbind(1), target) if wanted else None
+            self._levels[level] = Level(target, sources, identity)
+        return self._levels[level]
+
+    def errors(self, images: Sequence[Tensor], target: Target) -> Tensor:
+        """The photometric error (B, S, h, w) of each of S images (B, 3, h, w)."""
+        return torch.cat([photometric_error(image, target, self.options.ssim) for image in images], 1)
+
+    def _warp(
+        self, sources_bs3hw: Tensor, depth_b1hw: Tensor, K_b33: Tensor
+    ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
+        points = backproject(depth_b1hw, K_b33)
+        warped, pixels, depths = [], [], []
+        for index, source in enumerate(sources_bs3hw.unbind(1)):
+            position, z = project(points, K_b33, self.prediction.source_T_target_bs44[:, index])
+            warped.append(sample_pixels(source, position, self.options.align_corners))
+            pixels.append(position)
+            depths.append(z)
+        return warped, pixels, depths
+
+
+@dataclass(frozen=True)
+class ScaleComparison:
+    """One scale of a view: what the loss terms look at. All lists hold one tensor a source."""
+
+    whole: Comparison  # of all scales
+    scale: int
+    level: Level
+    warped: list[Tensor]  # sources seen from the target (B, 3, h, w)
+    pixels: list[Tensor]  # where the target's pixels land in the source (B, h, w, 2)
+    z: list[Tensor]  # the target's depth in the source camera (B, 1, h, w)
+    _shared: dict[Callable[..., Any], Any] = field(default_factory=dict)
+
+    @property
+    def sigmoid_b1hw(self) -> Tensor:
+        """The sigmoid of this scale, at its own size."""
+        return self.whole.sigmoids[self.scale]
+
+    @property
+    def image_b3hw(self) -> Tensor:
+        """The target at the sigmoid's size."""
+        return self.whole.images[self.scale]
+
+    def resized(self, map_bchw: Tensor) -> Tensor:
+        """A map of this scale's size at the size that is compared."""
+        return upsample(map_bchw, self.level.target.image.shape[-2:])
+
+    def once(self, function: Callable[[ScaleComparison], T]) -> T:
+        """`function` of this scale, computed once however many ask for it."""
+        if function not in self._shared:
+            self._shared[function] = function(self)
+        value: T = self._shared[function]
+        return value
+
+    def error(self, weights: Sequence[Tensor]) -> PhotometricError:
+        """The error of each pixel: the minimum over sources, warped and unwarped, or what the options say.
+
+        `weights`: maps (B, S, h, w) that the warped sources' errors are multiplied by, one after the other.
+        """
+        options, identity = self.whole.options, self.level.identity_bshw
+        errors = self.whole.errors(self.warped, self.level.target)
+        for weight in weights:
+            errors = errors * weight
+        if options.reprojection == "mean":
+            errors = errors.mean(1, keepdim=True)
+            identity = None if identity is None else identity.mean(1, keepdim=True)
+        error, chosen = self._minimum(errors, identity if options.automask else None)
+        means = {"warped": errors.detach().amin(1).mean()} if self.scale == 0 else {}
+        if self.scale == 0 and identity is not None:
+            means["identity"] = identity.amin(1).mean()
+        return PhotometricError(error, chosen, means)
+
+    def _minimum(self, errors_bshw: Tensor, identity_bshw: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        warped = errors_bshw.amin(1) if errors_bshw.shape[1] > 1 else errors_bshw[:, 0]
+        if identity_bshw is None:
+            return warped, None
+        tie_noise = self.whole.options.tie_noise
+        noise = torch.randn_like(identity_bshw) * tie_noise if tie_noise else 0.0
+        unwarped = (identity_bshw + noise).amin(1)
+        return torch.minimum(warped, unwarped), (warped.detach() < unwarped).float()

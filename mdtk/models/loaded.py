@@ -1,0 +1,69 @@
+"""A checkpoint opened for prediction."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from yacs.config import CfgNode
+
+from mdtk.config import config_from_text, depth_range, set_of
+from mdtk.core.weights import load_parts, read_weights
+from mdtk.geometry.depth import scaled_disparity
+from mdtk.models.system import DepthSystem, build_model
+
+
+@dataclass
+class LoadedModel:
+    """A checkpoint opened for prediction."""
+
+    system: DepthSystem
+    cfg: CfgNode
+    checksum: str  # sha256 of the file
+    path: Path
+    device: torch.device
+
+    @property
+    def height(self) -> int:
+        return self.cfg.DATA.HEIGHT
+
+    @property
+    def width(self) -> int:
+        return self.cfg.DATA.WIDTH
+
+    @property
+    def input_offsets(self) -> tuple[int, ...]:
+        """The frames, as offsets from the one whose depth is predicted, that are stacked in the network's input."""
+        return self.system.input_offsets
+
+    @torch.inference_mode()
+    def disparity(self, images_bchw: Tensor, dataset: str = "") -> Tensor:
+        """Images (B, 3·F, height, width) in 0..1 → 1 / depth, (B, 1, height, width) float32.
+
+        `dataset`: its name, for a model trained on several with depth ranges of their own.
+        """
+        return full_disparity(self.system, images_bchw.to(self.device), self.cfg, dataset)
+
+
+def full_disparity(system: DepthSystem, images_bchw: Tensor, cfg: CfgNode, dataset: str = "") -> Tensor:
+    """1 / depth, in the unit of the depth range, at the finest scale."""
+    sigmoid = system.sigmoids(system.features(images_bchw))[0]
+    return scaled_disparity(sigmoid, *depth_range(set_of(cfg, dataset), cfg))
+
+
+def load_model(path: str | Path, device: torch.device | str = "cpu") -> LoadedModel:
+    """Opens a native or converted checkpoint, rebuilt from the cfg that it carries, in eval mode on `device`."""
+    path = Path(path)
+    content = read_weights(path)
+    cfg = config_from_text(content["cfg"], str(path))
+    fresh = cfg.clone()
+    fresh.defrost()
+    fresh.MODEL.PRETRAINED = False  # the checkpoint has the weights; nothing is downloaded
+    system = build_model(fresh)
+    load_parts(system, content["model"], [], str(path))
+    device = torch.device(device)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return LoadedModel(system.to(device).eval(), cfg, digest, path, device)

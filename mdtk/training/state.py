@@ -1,0 +1,60 @@
+"""What a training holds: `Run` stays the same, `TrainState` changes with every step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+from yacs.config import CfgNode
+
+from mdtk.data.preparation import Preparation
+from mdtk.data.sampler import TrainSampler
+from mdtk.losses.objective import Objective
+from mdtk.models.system import DepthSystem
+from mdtk.training.logger import Logger
+from mdtk.training.solver import Average
+
+
+@dataclass
+class TrainState:
+    """Everything that changes while training. `step` counts optimiser steps over all epochs."""
+
+    system: DepthSystem
+    optimizer: torch.optim.Optimizer
+    average: Average | None = None
+    step: int = 0
+    best: float | None = None  # lowest validation loss so far
+    best_step: int | None = None
+    history: list[dict] = field(default_factory=list)  # one record an epoch
+    pictures: dict[str, torch.Tensor] = field(default_factory=dict)  # of the epoch's last step; not saved
+
+    @property
+    def evaluated(self) -> DepthSystem:
+        """The networks that are evaluated and shipped: the average when there is one."""
+        return self.system if self.average is None else self.average.module
+
+
+@dataclass(frozen=True)
+class Run:
+    """What stays the same during a training."""
+
+    cfg: CfgNode
+    device: torch.device
+    out_dir: Path
+    wrapped: nn.Module  # the system, under DDP when there are several processes
+    sampler: TrainSampler
+    loader: DataLoader
+    val_loader: DataLoader | None
+    prepare: Preparation
+    prepare_plain: Preparation  # for validation: no augmentation, the whole image alone
+    objective: Objective
+    logger: Logger
+    total_steps: int
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of the whole training, the last one maybe cut short by SOLVER.MAX_STEPS."""
+        return -(-self.total_steps // self.sampler.steps_per_epoch)
