@@ -10,7 +10,6 @@ better source at each pixel, as the minimum reprojection does; "mean" the mean o
 from __future__ import annotations
 
 import argparse
-import dataclasses
 
 import torch
 from torch.utils.data import DataLoader
@@ -20,11 +19,11 @@ from mdtk.core.distributed import pick_device
 from mdtk.core.errors import run_tool
 from mdtk.data.batch import collate
 from mdtk.data.loader import Chunks, build_mono_dataset
-from mdtk.data.samples import NO_DRAWS
+from mdtk.data.preparation import build_preparation
 from mdtk.evaluation.command import merged_config
+from mdtk.losses.objective import build_objective
 from mdtk.models import load_model
 from mdtk.training.step import forward
-from mdtk.training.train import build_loss_options
 
 
 def main() -> None:
@@ -36,17 +35,17 @@ def main() -> None:
     device = pick_device(load_config(None, args.overrides).DEVICE)
     model = load_model(args.checkpoint, device)
     cfg = merged_config(model, "", args.overrides)
-    dataset = build_mono_dataset(set_of(cfg), cfg, args.split or cfg.DATA.TRAIN_SPLIT, NO_DRAWS)
+    prepare = build_preparation(cfg, augmented=False)
+    dataset = build_mono_dataset(set_of(cfg), cfg, args.split or cfg.DATA.TRAIN_SPLIT, prepare)
     keys = [(0, index) for index in range(len(dataset))]
     batches = DataLoader(dataset, batch_sampler=Chunks(keys, cfg.EVAL.BATCH_SIZE), collate_fn=collate)
-    options = dataclasses.replace(build_loss_options(cfg), automask=False, report_identity=True)
+    objective = build_objective(cfg).with_photometric(automask=False, report_identity=True)
     sums = torch.zeros(2, 2, dtype=torch.float64, device=device)
     for batch in batches:
         for row, reprojection in enumerate(("min", "mean")):
             with torch.no_grad():
-                losses = forward(
-                    model.system, batch.to(device), dataclasses.replace(options, reprojection=reprojection)
-                )
+                chosen = objective.with_photometric(reprojection=reprojection)
+                losses = forward(model.system, batch.to(device), prepare, chosen)
             values = [losses.scalars["full/warped"], losses.scalars["full/identity"]]
             sums[row] += torch.stack(values).double() * len(batch)
     for name, (warped, unwarped) in zip(("least", "mean"), (sums / len(dataset)).tolist(), strict=True):

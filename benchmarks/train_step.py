@@ -21,10 +21,11 @@ from mdtk.config import load_config
 from mdtk.core.distributed import pick_device
 from mdtk.core.errors import MdtkError, run_tool
 from mdtk.data.loader import build_train_data, synthetic_batch
+from mdtk.data.preparation import build_preparation
+from mdtk.losses.objective import build_objective
 from mdtk.models import build_model
 from mdtk.training.solver import build_optimizer
 from mdtk.training.step import forward
-from mdtk.training.train import build_loss_options
 
 
 def median_seconds(function: Callable[[int], object], repeats: int, device: torch.device) -> float:
@@ -43,7 +44,7 @@ def median_seconds(function: Callable[[int], object], repeats: int, device: torc
 
 def measure_step(cfg, batch_size: int, steps: int, device: torch.device) -> dict[str, float]:
     system = build_model(cfg).to(device).train()
-    optimizer, options = build_optimizer(cfg, system), build_loss_options(cfg)
+    optimizer, prepare, objective = build_optimizer(cfg, system), build_preparation(cfg), build_objective(cfg)
     batch = synthetic_batch(cfg, batch_size)
     pinned = batch.pin_memory() if device.type == "cuda" else batch
     images = batch.frames_bn3hw.to(device).float() / 255
@@ -51,7 +52,7 @@ def measure_step(cfg, batch_size: int, steps: int, device: torch.device) -> dict
     def networks(_: int) -> None:
         # The networks that a step runs: depth of each view, and the motion of each pair.
         views = 1 + cfg.VIEWS.LOCAL_CROP + cfg.VIEWS.SPLIT_PERMUTE
-        total = sum(d.mean() for _ in range(views) for d in system.disparities(system.features(images[:, 0])).values())
+        total = sum(d.mean() for _ in range(views) for d in system.sigmoids(system.features(images[:, 0])).values())
         if system.pose is not None:
             shared = (
                 [system.features(image)[-1] for image in images.unbind(1)] if system.pose.kind == "shared" else None
@@ -61,7 +62,7 @@ def measure_step(cfg, batch_size: int, steps: int, device: torch.device) -> dict
         optimizer.zero_grad(set_to_none=True)
 
     def step(_: int) -> None:
-        forward(system, pinned.to(device), options).total.backward()
+        forward(system, pinned.to(device), prepare, objective).total.backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
@@ -73,7 +74,7 @@ def measure_loader(cfg, count: int) -> dict[str, float]:
     cpu = torch.device("cpu")
     indices = [round(i * (len(dataset) - 1) / max(1, count - 1)) for i in range(count)]
     decode = median_seconds(lambda i: dataset.reader.images(indices[i], dataset.offsets), count, cpu)
-    return {"decode": decode, "sample": median_seconds(lambda i: dataset[0, indices[i]], count, cpu)}
+    return {"decode": decode, "sample": median_seconds(lambda i: dataset[0, i, indices[i]], count, cpu)}
 
 
 def say(floor: str, whole: str, times: dict[str, float]) -> None:

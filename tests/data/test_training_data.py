@@ -1,4 +1,4 @@
-"""Samples, draws, sampler and augmentation."""
+"""Samples, their augmentation parameters, views, sampler."""
 
 from __future__ import annotations
 
@@ -12,26 +12,32 @@ from PIL import Image
 
 from mdtk.config import load_config
 from mdtk.core.errors import MdtkError, sentence
-from mdtk.data.augmentation import OPERATIONS, augment, color_jitter
+from mdtk.data.augmentation.color_jitter import OPERATIONS, ColorJitter, color_jitter
+from mdtk.data.augmentation.flip import Flip
 from mdtk.data.batch import Batch, collate
-from mdtk.data.loader import build_draw_options, build_loader, build_train_data, synthetic_batch
+from mdtk.data.loader import build_loader, build_train_data, synthetic_batch
+from mdtk.data.preparation import Preparation, build_preparation
 from mdtk.data.sampler import TrainSampler, share
-from mdtk.data.samples import DrawOptions, MonoDataset
-from mdtk.data.views import build_views
+from mdtk.data.samples import MonoDataset
+from mdtk.data.views.magnified_crop import MagnifiedCrop
+from mdtk.data.views.permuted import Permuted
+from mdtk.data.views.whole import WholeImage
 from mdtk.datasets.image_files import magnified_crop, resize
+from mdtk.geometry.camera import magnified_box
 
-ALL = DrawOptions(local_crop=True, split_permute=True)
+PLAIN = Preparation(augmentations=(Flip(), ColorJitter()))
+VIEWS = ["VIEWS.LOCAL_CROP", "true", "VIEWS.SPLIT_PERMUTE", "true"]
 
 
 @pytest.fixture(scope="module")
 def dataset(tiny_recipe):
-    cfg = load_config(tiny_recipe, ["VIEWS.LOCAL_CROP", "true", "VIEWS.SPLIT_PERMUTE", "true"])
+    cfg = load_config(tiny_recipe, VIEWS)
     return build_train_data(cfg, 0, 1)[0]
 
 
 def same(left, right) -> bool:
-    pairs = zip(dataclasses.astuple(left), dataclasses.astuple(right), strict=True)
-    return all(np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b for a, b in pairs)
+    equal = [np.array_equal(left.parameters[key], right.parameters[key]) for key in left.parameters]
+    return left.name == right.name and np.array_equal(left.frames_n3hw, right.frames_n3hw) and all(equal)
 
 
 def test_a_sample_follows_from_epoch_position_and_index(dataset):
@@ -45,15 +51,15 @@ def test_a_repeated_image_is_augmented_anew(dataset):
     """With DATA.WEIGHT 2 an epoch holds an image twice; two sets have equal indices: neither shares its parameters."""
     first, second = dataset[0, 3, 2], dataset[0, 9, 2]
     assert first.name == second.name
-    assert not np.array_equal(first.jitter_n5, second.jitter_n5)
+    assert not np.array_equal(first.parameters["jitter/factors"], second.parameters["jitter/factors"])
 
 
 def test_one_option_does_not_change_anothers_draws(dataset):
     part = dataset.sets[0]
-    plain = MonoDataset(part.reader, [-1, 1], False, (64, 32), options=DrawOptions(), seed=part.seed)
+    plain = MonoDataset(part.reader, [-1, 1], False, (64, 32), prepare=PLAIN, seed=part.seed)
     for key in ((0, 0, 0), (2, 5, 1)):
-        assert plain[key].flip == part[key].flip
-        np.testing.assert_array_equal(plain[key].jitter_n5, part[key].jitter_n5)
+        for name in ("flip/on", "jitter/on", "jitter/factors", "jitter/order"):
+            np.testing.assert_array_equal(plain[key].parameters[name], part[key].parameters[name])
 
 
 def test_workers_give_the_same_batches(dataset):
@@ -63,7 +69,8 @@ def test_workers_give_the_same_batches(dataset):
     for left, right in zip(alone, workers, strict=True):
         assert left.names == right.names
         assert torch.equal(left.frames_bn3hw, right.frames_bn3hw)
-        assert torch.equal(left.jitter_bn5, right.jitter_bn5)
+        assert left.parameters.keys() == right.parameters.keys()
+        assert all(torch.equal(value, right.parameters[key]) for key, value in left.parameters.items())
 
 
 def test_a_workers_error_is_one_sentence(tiny_recipe, dataset, tmp_path):
@@ -71,7 +78,7 @@ def test_a_workers_error_is_one_sentence(tiny_recipe, dataset, tmp_path):
         def images(self, index, offsets):
             raise MdtkError("image not found: x.png; fetch it")
 
-    broken = MonoDataset(dataset.sets[0].reader, [-1, 1], False, (64, 32))
+    broken = MonoDataset(dataset.sets[0].reader, [-1, 1], False, (64, 32), prepare=PLAIN)
     reader = broken.reader.__class__.__new__(Broken)
     reader.__dict__.update(broken.reader.__dict__)
     broken.reader = reader
@@ -120,58 +127,80 @@ def test_inference_share_is_exact(world):
     assert sorted(taken) == list(range(11))
 
 
+def changed(batch: Batch, **parameters: torch.Tensor) -> Batch:
+    """The batch with other parameters: flip_on is "flip/on"."""
+    named = {key.replace("_", "/", 1): value for key, value in parameters.items()}
+    assert named.keys() <= batch.parameters.keys()
+    return dataclasses.replace(batch, parameters={**batch.parameters, **named})
+
+
 def still(batch: Batch) -> Batch:
-    return dataclasses.replace(batch, jitter_bn5=batch.jitter_bn5 * 0, flip_b=torch.zeros_like(batch.flip_b))
+    off = torch.zeros(len(batch), dtype=torch.bool)
+    return changed(batch, flip_on=off, jitter_on=off)
 
 
-def test_without_draws_only_the_type_changes():
-    batch = still(synthetic_batch(load_config(), 2))
-    out = augment(batch)
-    torch.testing.assert_close(out.clean_bn3hw, batch.frames_bn3hw / 255)
-    torch.testing.assert_close(out.jittered_bn3hw, out.clean_bn3hw)
-    torch.testing.assert_close(out.K_b33, batch.K_b33)
+def test_without_augmentation_only_the_type_changes():
+    cfg = load_config()
+    batch = still(synthetic_batch(cfg, 2))
+    for prepare in (build_preparation(cfg), build_preparation(cfg, augmented=False)):
+        inputs = prepare(batch)
+        torch.testing.assert_close(inputs.frames_bn3hw, batch.frames_bn3hw / 255)
+        (view,) = inputs.views
+        torch.testing.assert_close(view.input_bchw, batch.frames_bn3hw[:, 0] / 255)
+        torch.testing.assert_close(view.target_b3hw, view.input_bchw)
+        torch.testing.assert_close(view.K_b33, batch.K_b33)
 
 
 def test_flip_moves_K_and_the_other_camera():
-    batch = synthetic_batch(load_config(), 2)  # the first item is flipped
-    out, before = augment(batch), augment(still(batch))
-    width = batch.frames_bn3hw.shape[-1]
-    torch.testing.assert_close(out.clean_bn3hw[0], before.clean_bn3hw[0].flip(-1))
-    torch.testing.assert_close(out.clean_bn3hw[1], before.clean_bn3hw[1])
-    assert out.K_b33[0, 0, 2] == width - 1 - before.K_b33[0, 0, 2]
-    assert out.stereo_T_b44[0, 0, 3] == -before.stereo_T_b44[0, 0, 3]
+    cfg = load_config(None, ["DATA.STEREO", "true"])
+    batch = still(synthetic_batch(cfg, 2))
+    prepare = build_preparation(cfg)
+    before, out = prepare(batch), prepare(changed(batch, flip_on=torch.tensor([True, False])))
+    (old,), (new,) = before.views, out.views
+    torch.testing.assert_close(new.target_b3hw[0], old.target_b3hw[0].flip(-1))
+    torch.testing.assert_close(out.frames_bn3hw[0], before.frames_bn3hw[0].flip(-1))
+    torch.testing.assert_close(new.target_b3hw[1], old.target_b3hw[1])
+    assert new.K_b33[0, 0, 2] == batch.frames_bn3hw.shape[-1] - 1 - old.K_b33[0, 0, 2]
+    assert out.stereo_T_b44[0, 0, 3] == -before.stereo_T_b44[0, 0, 3] == pytest.approx(0.1)
     assert out.stereo_T_b44[1, 0, 3] == before.stereo_T_b44[1, 0, 3]
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 2, 0, 1]])
 def test_jitter_is_torchvisions(order):
     images = torch.rand(2, 3, 3, 8, 9)
-    factors = torch.tensor([[1.0, 1.15, 0.85, 1.2, 0.07], [1.0, 0.8, 1.1, 0.9, -0.1]])[:, None]
-    ours = color_jitter(images, factors, torch.tensor([[order]] * 2), slice(0, 3))
+    factors = torch.tensor([[1.15, 0.85, 1.2, 0.07], [0.8, 1.1, 0.9, -0.1]])[:, None]
+    ours = color_jitter(images, factors, torch.tensor([[order]] * 2))
     functions = (TF.adjust_brightness, TF.adjust_contrast, TF.adjust_saturation, TF.adjust_hue)
     for item in range(2):
         for frame in range(3):
             expected = images[item, frame]
             for operation in order:
-                expected = functions[operation](expected, factors[item, 0, 1 + operation].item())
+                expected = functions[operation](expected, factors[item, 0, operation].item())
             torch.testing.assert_close(ours[item, frame], expected, atol=2e-5, rtol=0)
     assert len(OPERATIONS) == 4
 
 
 def test_jitter_is_shared_by_the_frames_or_drawn_for_each():
     image = torch.rand(1, 1, 3, 8, 8).expand(1, 3, 3, 8, 8)
-    from mdtk.data.samples import Draws
-
     for per_frame in (False, True):
-        draws = Draws.draw(DrawOptions(jitter=1.0, per_frame=per_frame), (0, 0, 0), 3)
-        jitter, order = torch.from_numpy(draws.jitter_n5)[None], torch.from_numpy(draws.order_n4)[None]
-        out = color_jitter(image, jitter, order, slice(0, 3))
+        jitter = ColorJitter(probability=1.0, per_frame=per_frame)
+        drawn = jitter.draw(np.random.default_rng(0), 5)
+        out = jitter.recolour(image, {key: torch.from_numpy(value)[None] for key, value in drawn.items()}, 0)
         assert torch.equal(out[:, 0], out[:, 1]) != per_frame
+
+
+def test_the_host_keeps_what_it_decides_by():
+    batch = synthetic_batch(load_config(), 2)
+    moved = batch.to("meta")
+    assert moved.parameters["jitter/order"].device.type == "cpu"
+    devices = {value.device.type for key, value in moved.parameters.items() if key != "jitter/order"}
+    assert devices == {moved.frames_bn3hw.device.type} == {"meta"}
 
 
 def test_crop_is_the_part_of_the_magnified_image():
     image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (90, 120, 3), dtype=np.uint8))
-    crops, box = magnified_crop([image], (64, 32), 1.5, 20, 10)
+    box = magnified_box((64, 32), 1.5, 20.5 / 32, 10.5 / 16)
+    crops = magnified_crop([image], (64, 32), box)
     whole = resize(image, (96, 48))
     difference = np.abs(crops[0].astype(int) - whole[:, 10:42, 20:84])
     assert difference.max() <= 1
@@ -182,21 +211,47 @@ def test_crop_is_the_part_of_the_magnified_image():
 def test_flipped_crop_is_the_crop_of_the_flipped_image(dataset):
     """Image, crop and K agree after the flip: the crop's pixels are found in the flipped whole image."""
     part = dataset.sets[0]
-    key = next((epoch, index, index) for epoch in range(9) for index in range(4) if part[epoch, index, index].flip)
-    batch = collate([part[key]])
-    batch = dataclasses.replace(batch, jitter_bn5=batch.jitter_bn5 * 0)
-    full, crop, _ = build_views(augment(batch), batch)
-    from mdtk.geometry.warp import magnified_crop_pixels, sample_pixels
-
-    found = sample_pixels(full.target_b3hw, magnified_crop_pixels(crop.box_b4, 32, 64))
+    keys = [(epoch, index, index) for epoch in range(9) for index in range(4)]
+    batch = collate([next(part[key] for key in keys if part[key].parameters["flip/on"])])
+    full, crop, _ = part.prepare(changed(batch, jitter_on=torch.zeros(1, dtype=torch.bool))).views
+    found = crop.from_whole(full.target_b3hw)
     error = (found - crop.target_b3hw).abs().mean()
     mirrored = (found - crop.target_b3hw.flip(-1)).abs().mean()
     assert error < 0.3 * mirrored
+    torch.testing.assert_close(crop.K_b33, crop.intrinsics(full.K_b33))
 
 
-def test_batch_part_and_draw_options():
+def test_a_batch_in_parts():
     batch = synthetic_batch(load_config(None, ["VIEWS.LOCAL_CROP", "true"]), 4)
     part = batch.part(1, 3)
-    assert len(part) == len(part.frames_bn3hw) == len(part.crop_bn3hw) == 2
+    assert len(part) == len(part.frames_bn3hw) == len(part.parameters["crop/frames"]) == 2
     assert part.names == batch.names[1:3]
-    assert build_draw_options(load_config(None, ["AUGMENT.FLIP", "0.25"])).flip == 0.25
+
+
+def test_the_keys_make_the_preparation():
+    cfg = load_config(None, ["AUGMENT.FLIP", "0.25", "AUGMENT.JITTER", "0.0", *VIEWS, "VIEWS.CROP_RATIO", "[1.5, 1.6]"])
+    prepare = build_preparation(cfg)
+    assert prepare.augmentations == (Flip(0.25),)
+    assert prepare.views == (WholeImage(), MagnifiedCrop((1.5, 1.6)), Permuted((0.1, 0.9)))
+    assert build_preparation(cfg, augmented=False) == Preparation()
+
+
+def test_the_network_may_see_several_frames():
+    """In the order of MODEL.INPUT_OFFSETS, each view its own, recoloured frame by frame."""
+    cfg = load_config(None, ["MODEL.INPUT_OFFSETS", "[-1, 0]", "AUGMENT.JITTER_PER_FRAME", "true", *VIEWS])
+    batch, prepare = synthetic_batch(cfg, 2), build_preparation(cfg)
+    inputs = prepare(still(batch))
+    full, crop, permuted = inputs.views
+    for view in (full, crop):
+        expected = torch.cat([view.sources_bs3hw[:, 0], view.target_b3hw], 1)
+        torch.testing.assert_close(view.input_bchw, expected)
+    torch.testing.assert_close(permuted.restore(permuted.input_bchw), full.input_bchw)
+    assert batch.parameters["jitter/order"].shape == (2, 3 + 2 * 2, 4)
+    jittered = prepare(changed(still(batch), jitter_on=torch.ones(2, dtype=torch.bool)))
+    torch.testing.assert_close(jittered.views[0].input_bchw[:, 3:], jittered.frames_bn3hw[:, 0])
+    assert not torch.equal(jittered.views[2].restore(jittered.views[2].input_bchw), jittered.views[0].input_bchw)
+
+
+def test_two_parts_of_one_name_are_refused():
+    with pytest.raises(MdtkError, match="name 'flip' more than once"):
+        Preparation(augmentations=(Flip(), Flip(0.1)))

@@ -7,10 +7,14 @@ import dataclasses
 import pytest
 import torch
 
-from mdtk.data.views import FULL, PERMUTED, View, roll
+from mdtk.core.structures import Inputs, Prediction, View, ViewKind
 from mdtk.geometry.depth import scaled_disparity
-from mdtk.losses import terms
-from mdtk.losses.objective import LossOptions, Prediction, compute_losses
+from mdtk.losses import per_pixel
+from mdtk.losses.objective import Losses, Objective
+from mdtk.losses.photometric import PhotometricOptions
+from mdtk.losses.terms import Contribution, LossTerm
+from mdtk.losses.terms.geometry_consistency import GeometryConsistency
+from mdtk.losses.terms.smoothness import Smoothness
 from mdtk.models.intrinsics import IntrinsicsHead
 
 RANGE = torch.tensor([[0.1, 100.0]])
@@ -34,28 +38,44 @@ def moved(x: float = 0.0, z: float = 0.0) -> torch.Tensor:
     return T
 
 
+class Whole(ViewKind):
+    name = "full"
+
+
 def plain_view(target: torch.Tensor, source: torch.Tensor, K: torch.Tensor = TRUE_K) -> View:
-    return View(FULL, target, target, source[:, None], K)
+    return View(Whole(), target, target, source[:, None], K, RANGE, {})
+
+
+def losses_of(
+    views: list[View],
+    prediction: Prediction,
+    *terms: LossTerm,
+    pictures: bool = False,
+    **options: object,
+) -> Losses:
+    """Smoothness and `terms` beside the photometric error with `options`."""
+    inputs = Inputs(views, torch.cat([views[0].target_b3hw[:, None], views[0].sources_bs3hw], 1), torch.eye(4)[None])
+    return Objective(PhotometricOptions(**options), (Smoothness(), *terms))(inputs, prediction, pictures)
 
 
 def test_ssim_of_equal_images_is_zero():
     image = texture()
-    assert terms.photometric_error(image, terms.Target(image)).abs().max() < 1e-5
-    assert terms.photometric_error(1 - image, terms.Target(image)).mean() > 0.1
+    assert per_pixel.photometric_error(image, per_pixel.Target(image)).abs().max() < 1e-5
+    assert per_pixel.photometric_error(1 - image, per_pixel.Target(image)).mean() > 0.1
 
 
 def test_smoothness_is_blind_to_scale_and_zero_for_a_plane():
     image = texture()
-    assert sum(m.sum() for m in terms.smoothness(torch.full((1, 1, H, W), 0.3), image)) == 0
+    assert sum(m.sum() for m in per_pixel.smoothness(torch.full((1, 1, H, W), 0.3), image)) == 0
     disparity = torch.rand(1, 1, H, W)
-    one, two = (terms.smoothness(factor * disparity, image)[0].mean() for factor in (1, 5))
+    one, two = (per_pixel.smoothness(factor * disparity, image)[0].mean() for factor in (1, 5))
     torch.testing.assert_close(one, two, rtol=1e-4, atol=0)
 
 
 def test_scale_invariant_error():
-    difference = torch.full((2, 50), 0.3)
-    torch.testing.assert_close(terms.scale_invariant_error(difference), torch.full((2,), 0.045))
-    torch.testing.assert_close(terms.scale_invariant_error(difference, share=1.0), torch.zeros(2), atol=1e-7, rtol=0)
+    difference, zeros = torch.full((2, 50), 0.3), torch.zeros(2)
+    torch.testing.assert_close(per_pixel.scale_invariant_error(difference), torch.full((2,), 0.045))
+    torch.testing.assert_close(per_pixel.scale_invariant_error(difference, share=1.0), zeros, atol=1e-7, rtol=0)
 
 
 def test_true_depth_explains_the_target_best():
@@ -66,7 +86,7 @@ def test_true_depth_explains_the_target_best():
     for depth in (2.0, 3.0, 4.0, 6.0, 12.0):
         disparity = {0: sigmoid_of(torch.full((1, 1, H, W), depth))}
         prediction = Prediction([disparity], moved(x=0.4)[:, None])
-        losses[depth] = compute_losses([plain_view(target, source)], prediction, RANGE, LossOptions()).total.item()
+        losses[depth] = losses_of([plain_view(target, source)], prediction).total.item()
     assert min(losses, key=losses.get) == 4.0
 
 
@@ -74,9 +94,9 @@ def test_the_unwarped_error_is_reported_beside_any_loss():
     """Without the automask it is reported on request and changes nothing; with it, it is the same number."""
     views = [plain_view(texture(1), torch.roll(texture(1), 4, dims=-1))]
     prediction = Prediction([{0: torch.full((1, 1, H, W), 0.05)}], moved(x=0.4)[:, None])
-    masked = compute_losses(views, prediction, RANGE, LossOptions(tie_noise=0.0))
-    plain = compute_losses(views, prediction, RANGE, LossOptions(automask=False))
-    told = compute_losses(views, prediction, RANGE, LossOptions(automask=False, report_identity=True))
+    masked = losses_of(views, prediction, tie_noise=0.0)
+    plain = losses_of(views, prediction, automask=False)
+    told = losses_of(views, prediction, automask=False, report_identity=True)
     assert "full/identity" not in plain.scalars
     assert told.scalars["full/identity"] == masked.scalars["full/identity"] > 0.05
     assert told.total == plain.total != masked.total
@@ -85,30 +105,21 @@ def test_the_unwarped_error_is_reported_beside_any_loss():
 def test_automask_leaves_out_what_does_not_move():
     image = texture()
     prediction = Prediction([{0: torch.full((1, 1, H, W), 0.05)}], moved(x=0.4)[:, None])
-    result = compute_losses([plain_view(image, image)], prediction, RANGE, LossOptions(), pictures=True)
+    result = losses_of([plain_view(image, image)], prediction, pictures=True)
     assert result.pictures["automask"].mean() < 0.02
     assert result.total < 1e-4
-
-
-def test_permuted_view_is_restored():
-    split = torch.tensor([[17, 9], [5, 30]])
-    image = torch.rand(2, 3, H, W)
-    view = View(PERMUTED, image, image, image[:, None], TRUE_K, split_b2=split)
-    torch.testing.assert_close(view.restore(roll(image, split)), image)
-    assert (view.restore(image) - image).abs().max() > 0.1
 
 
 def test_geometry_consistency_is_zero_for_one_world_and_counts_otherwise():
     """The camera moves 1 ahead towards a wall: source depth = target depth - 1."""
     image, depth = texture(), torch.full((1, 1, H, W), 5.0)
-    options = LossOptions(geometry_consistency=0.5, tie_noise=0.0)
     view, disparity = plain_view(image, texture(2)), {0: sigmoid_of(depth)}
     totals = {}
     for name, source_depth in (("same", 4.0), ("other", 8.0)):
         prediction = Prediction(
             [disparity], moved(z=-1.0)[:, None], source_depths=[torch.full((1, 1, H, W), source_depth)]
         )
-        result = compute_losses([view], prediction, RANGE, options)
+        result = losses_of([view], prediction, GeometryConsistency(), tie_noise=0.0)
         totals[name] = result.scalars["full/geometry"].item()
     assert totals["same"] == pytest.approx(0, abs=1e-4)
     assert totals["other"] == pytest.approx((8 - 4) / (8 + 4), abs=1e-3)
@@ -122,24 +133,22 @@ def test_geometry_consistency_leaves_out_what_the_source_cannot_see(motion):
         moved(**motion)[:, None],
         source_depths=[torch.full((1, 1, H, W), 0.2)],
     )
-    options = LossOptions(geometry_consistency=0.5, smoothness=0.0, automask=False)
-    result = compute_losses([plain_view(texture(), texture(2))], prediction, RANGE, options)
+    result = losses_of([plain_view(texture(), texture(2))], prediction, GeometryConsistency(), automask=False)
     assert result.scalars["full/geometry"] == 0
     assert 0 <= result.total < 1
 
 
 def test_geometry_difference_stays_between_zero_and_one():
     z, depth = torch.tensor([-4.0, -0.2, 0.0, 0.1, 3.0]), torch.tensor([0.2, 0.2, 0.2, 0.1, 1.0])
-    torch.testing.assert_close(terms.geometry_difference(z, depth), torch.tensor([1.0, 1.0, 1.0, 0.0, 0.5]))
+    torch.testing.assert_close(per_pixel.geometry_difference(z, depth), torch.tensor([1.0, 1.0, 1.0, 0.0, 0.5]))
 
 
 def test_geometry_consistency_has_a_gradient_for_both_depths():
     disparity = sigmoid_of(torch.full((1, 1, H, W), 5.0)).requires_grad_()
     source = torch.full((1, 1, H, W), 8.0, requires_grad=True)
-    options = LossOptions(geometry_consistency=0.5, smoothness=0.0)
     prediction = Prediction([{0: disparity}], moved(z=-1.0)[:, None], source_depths=[source])
     image = torch.zeros(1, 3, H, W)  # nothing photometric to learn from
-    compute_losses([plain_view(image, image)], prediction, RANGE, options).total.backward()
+    losses_of([plain_view(image, image)], prediction, GeometryConsistency()).total.backward()
     assert source.grad.mean() > 0, "a smaller source depth agrees better"
     assert disparity.grad.mean() > 0, "the target should be farther: a smaller sigmoid"
 
@@ -154,23 +163,63 @@ def test_learned_intrinsics_find_the_focal_length():
     features = [torch.ones(1, 4, 2, 2)]
     first = head(features, H, W)[0, 0, 0].item()
     assert first == pytest.approx(0.6931 * W, rel=1e-3)
-    options = dataclasses.replace(LossOptions(), automask=False, ssim=0.0)
     for _ in range(80):
         K = head(features, H, W)
         prediction = Prediction([disparity], moved(x=0.4)[:, None], K_b33=K)
-        loss = compute_losses([plain_view(target, source, K.detach() * 9)], prediction, RANGE, options).total
+        loss = losses_of([plain_view(target, source, K.detach() * 9)], prediction, automask=False, ssim=0.0).total
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     assert head(features, H, W)[0, 0, 0].item() == pytest.approx(40.0, rel=0.03)
 
 
+class Again(ViewKind):
+    name = "again"
+
+
 def test_views_are_averaged():
     image, other = texture(), texture(4)
     view = plain_view(image, other)
-    again = dataclasses.replace(view, name="again")
-    disparity = {0: torch.full((1, 1, H, W), 0.1)}
-    options = LossOptions(tie_noise=0.0, consistency=0.0)
-    one = compute_losses([view], Prediction([disparity], moved(x=0.1)[:, None]), RANGE, options).total
-    two = compute_losses([view, again], Prediction([disparity] * 2, moved(x=0.1)[:, None]), RANGE, options).total
+    again = dataclasses.replace(view, kind=Again())
+    sigmoids = {0: torch.full((1, 1, H, W), 0.1)}
+    one = losses_of([view], Prediction([sigmoids], moved(x=0.1)[:, None]), tie_noise=0.0).total
+    two = losses_of([view, again], Prediction([sigmoids] * 2, moved(x=0.1)[:, None]), tie_noise=0.0).total
     torch.testing.assert_close(one, two)
+
+
+class Everywhere(LossTerm):
+    """Adds one at each place that a term can add to."""
+
+    def of_scale(self, scale):
+        return [Contribution(0.5, torch.tensor(2.0), "one/scale")]
+
+    def of_view(self, scales):
+        return [Contribution(1.0, torch.tensor(1.0))]
+
+    def of_batch(self, comparisons):
+        return [Contribution(1.0, torch.tensor(1.0), f"one/{len(comparisons)}")]
+
+
+def test_a_term_adds_what_it_returns():
+    """Once a view and once a batch, however many scales and views are averaged; the label's value is not weighed."""
+    view = plain_view(texture(), texture(4))
+    sigmoids = {scale: torch.full((1, 1, H >> scale, W >> scale), 0.1) for scale in (0, 1, 2)}
+    prediction = Prediction([sigmoids] * 2, moved(x=0.1)[:, None])
+    plain = losses_of([view, dataclasses.replace(view, kind=Again())], prediction, tie_noise=0.0)
+    more = losses_of([view, dataclasses.replace(view, kind=Again())], prediction, Everywhere(), tie_noise=0.0)
+    torch.testing.assert_close(more.total, plain.total + 3)
+    assert (more.scalars["one/scale"], more.scalars["one/2"]) == (2, 1)
+    more.scalars.clear()
+    assert torch.isfinite(more.total)
+
+
+class Half(LossTerm):
+    def error_weight(self, scale):
+        return torch.full((1, 1, 1, 1), 0.5)
+
+
+def test_a_term_may_weigh_the_errors():
+    views = [plain_view(texture(), texture(4))]
+    prediction = Prediction([{0: torch.full((1, 1, H, W), 0.1)}], moved(x=0.1)[:, None])
+    plain, half = (losses_of(views, prediction, *terms, automask=False) for terms in ((), (Half(),)))
+    torch.testing.assert_close(half.scalars["full/warped"], plain.scalars["full/warped"] / 2)

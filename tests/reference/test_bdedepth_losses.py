@@ -7,14 +7,20 @@ import pytest
 import torch
 from PIL import Image
 
-from mdtk.data.augmentation import augment
+from mdtk.core.structures import Prediction
 from mdtk.data.batch import Sample, collate
-from mdtk.data.views import build_views, roll
+from mdtk.data.preparation import Preparation
+from mdtk.data.views.magnified_crop import MagnifiedCrop
+from mdtk.data.views.permuted import Permuted, roll
+from mdtk.data.views.whole import WholeImage
 from mdtk.datasets.image_files import magnified_crop, resize_frames
-from mdtk.geometry.camera import backproject, fraction_intrinsics
+from mdtk.geometry.camera import backproject, fraction_intrinsics, magnified_box
 from mdtk.geometry.depth import sigmoid_to_depth
 from mdtk.geometry.warp import project, warp
-from mdtk.losses.objective import LossOptions, Prediction, compute_losses
+from mdtk.losses.objective import Objective
+from mdtk.losses.photometric import PhotometricOptions
+from mdtk.losses.terms.smoothness import Smoothness
+from mdtk.losses.terms.view_consistency import ViewConsistency
 
 WIDTH, HEIGHT = 96, 64
 ITEMS = {5: (5, 4, 6), 9: (9, 8, 10)}  # target, earlier, later
@@ -31,9 +37,7 @@ def batch(data):
     for item, numbers in ITEMS.items():
         images = [Image.fromarray(data[f"input/image_{number}"]) for number in numbers]
         _, _, ratio, left, top, cut_x, cut_y = data[f"draws_{item}"]
-        ratio = 1.2 + 0.8 * ratio
-        room = int(WIDTH * ratio) - WIDTH, int(HEIGHT * ratio) - HEIGHT
-        crops, box = magnified_crop(images, (WIDTH, HEIGHT), ratio, int(room[0] * left), int(room[1] * top))
+        box = magnified_box((WIDTH, HEIGHT), 1.2 + 0.8 * ratio, left, top)
         frames = resize_frames(images, (WIDTH, HEIGHT))
         swapped = [int(size * (0.1 + 0.8 * cut)) for size, cut in ((WIDTH, cut_x), (HEIGHT, cut_y))]
         samples.append(
@@ -43,24 +47,23 @@ def batch(data):
                 K_33=fraction_intrinsics(0.58, 1.92, 0.5, 0.5, (WIDTH, HEIGHT)).astype(np.float32),
                 stereo_T_44=np.eye(4, dtype=np.float32),
                 depth_range_2=np.array([0.1, 100], np.float32),
-                flip=False,
-                jitter_n5=np.zeros((1, 5), np.float32),
-                order_n4=np.arange(4)[None],
-                crop_n3hw=crops,
-                crop_box_4=box,
-                split_2=np.array([WIDTH - swapped[0], HEIGHT - swapped[1]]),
+                parameters={
+                    "crop/box": box,
+                    "crop/frames": magnified_crop(images, (WIDTH, HEIGHT), box),
+                    "permuted/split": np.array([WIDTH - swapped[0], HEIGHT - swapped[1]]),
+                },
             )
         )
     return collate(samples)
 
 
 @pytest.fixture(scope="module")
-def views(batch):
-    return build_views(augment(batch), batch)
+def inputs(batch):
+    return Preparation((WholeImage(), MagnifiedCrop(), Permuted()))(batch)
 
 
-def test_batch_is_the_published_one(data, batch, views):
-    full, crop, permuted = views
+def test_batch_is_the_published_one(data, batch, inputs):
+    full, crop, permuted = inputs.views
     for index, offset in enumerate((0, -1, 1)):
         images = [torch.cat([view.target_b3hw[:, None], view.sources_bs3hw], 1)[:, index] for view in (full, crop)]
         close(images[0], data[f"batch/color_{offset}_0"], 1e-6)
@@ -68,8 +71,8 @@ def test_batch_is_the_published_one(data, batch, views):
         difference = (images[1] - torch.from_numpy(data[f"batch/color_local_{offset}_0"])).abs()
         assert difference.max() < 1.01 / 255
         assert (difference > 1e-6).float().mean() < 1e-3
-    close(permuted.input_b3hw, data["batch/color_reshuffle_0_0"], 1e-6)
-    np.testing.assert_array_equal(batch.split_b2, data["batch/split_xy"])
+    close(permuted.input_bchw, data["batch/color_reshuffle_0_0"], 1e-6)
+    np.testing.assert_array_equal(batch.parameters["permuted/split"], data["batch/split_xy"])
 
 
 def prediction(data):
@@ -82,17 +85,17 @@ def prediction(data):
     return Prediction([{0: full}, {0: crop}, {0: permuted}], motions)
 
 
-def test_crop_warps_like_the_published_one(data, batch, views):
+def test_crop_warps_like_the_published_one(data, batch, inputs):
     """The crop through its own intrinsics lands within 0.1 px of the published change of pose."""
-    view, published = views[1], prediction(data)
-    depth = sigmoid_to_depth(published.disparities[1][0], batch.depth_range_b2)
-    factor = view.depth_factor_b[:, None, None, None]
+    views, published = inputs.views, prediction(data)
+    view, sigmoid = views[1], published.sigmoids[1][0]
+    depth = sigmoid_to_depth(sigmoid, batch.depth_range_b2)
     for index, offset in enumerate((-1, 1)):
         T = published.source_T_target_bs44[:, index]
-        ours, _ = project(backproject(depth * factor, view.K_b33), view.K_b33, T)
+        ours, _ = project(backproject(view.depth(sigmoid), view.K_b33), view.K_b33, T)
         theirs, _ = project(backproject(depth, views[0].K_b33), views[0].K_b33, published_crop_pose(data, views, T))
         assert (ours - theirs).norm(dim=-1).max() < 0.1
-        warped = warp(view.sources_bs3hw[:, index], depth * factor, view.K_b33, T)
+        warped = warp(view.sources_bs3hw[:, index], view.depth(sigmoid), view.K_b33, T)
         close(warped, data[f"outputs/color_local_{offset}_0"], 5e-3)
 
 
@@ -111,9 +114,9 @@ def published_crop_pose(data, views, T):
     return changed
 
 
-def test_base_losses(data, batch, views):
+def test_base_losses(data, inputs):
     """Whole image and permuted target to 1e-4; the crop, expressed through its intrinsics, within 2 %."""
-    result = compute_losses(views, prediction(data), batch.depth_range_b2, LossOptions(tie_noise=0.0, consistency=0.0))
+    result = Objective(PhotometricOptions(tie_noise=0.0), (Smoothness(),))(inputs, prediction(data))
     ours = {name: value.item() for name, value in result.scalars.items()}
     assert ours["full/0"] == pytest.approx(data["loss/loss_base_ori"], abs=1e-4)
     assert ours["permuted/0"] == pytest.approx(data["loss/loss_base_reshuffle"], abs=1e-4)
@@ -121,8 +124,8 @@ def test_base_losses(data, batch, views):
     assert result.total.item() == pytest.approx(data["loss/loss_base"], rel=1e-2)
 
 
-def test_consistency(data, batch, views):
-    result = compute_losses(views, prediction(data), batch.depth_range_b2, LossOptions(tie_noise=0.0))
+def test_consistency(data, inputs):
+    result = Objective(PhotometricOptions(tie_noise=0.0), (Smoothness(), ViewConsistency()))(inputs, prediction(data))
     ours = {name: value.item() for name, value in result.scalars.items()}
     assert ours["consistency/permuted"] == pytest.approx(data["loss/loss_dc_reshuffle"], abs=1e-4)
     assert ours["consistency/crop"] == pytest.approx(data["loss/loss_dc_local"], rel=2e-2)

@@ -9,7 +9,7 @@ from mdtk.geometry.camera import backproject
 from mdtk.geometry.depth import sigmoid_to_depth
 from mdtk.geometry.pose import pose_matrix
 from mdtk.geometry.warp import project, sample_pixels, sampling_grid, warp
-from mdtk.losses.terms import Target, smoothness, ssim_error
+from mdtk.losses.per_pixel import Target, smoothness, ssim_error
 
 
 @pytest.fixture(scope="module")

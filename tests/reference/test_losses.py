@@ -7,10 +7,14 @@ import dataclasses
 import pytest
 import torch
 
-from mdtk.data.views import FULL, View
-from mdtk.losses.objective import LossOptions, Prediction, compute_losses
+from mdtk.core.structures import Inputs, Prediction, View
+from mdtk.data.views.whole import WholeImage
+from mdtk.losses.objective import Objective
+from mdtk.losses.photometric import PhotometricOptions
+from mdtk.losses.terms.predictive_mask import PredictiveMask
+from mdtk.losses.terms.smoothness import Smoothness
 
-BASE = LossOptions(tie_noise=0.0)
+BASE = PhotometricOptions(tie_noise=0.0)
 ROWS = {
     "default": (BASE, (-1, 1)),
     "single_scale": (BASE, (-1, 1)),
@@ -41,7 +45,12 @@ def inputs(data, sources, sway):
     stereo[:, 0, 3] = -0.1
     images = torch.stack([data[f"input/color_{source}"] for source in sources], 1)
     poses = torch.stack([stereo if s == "s" else data[f"input/T_{s}"] for s in sources], 1)
-    return View(FULL, target, target, images, K), poses
+    depth_range = torch.tensor([[0.1, 100.0]]).expand(batch, 2)
+    return View(WholeImage(), target, target, images, K, depth_range, {}), poses
+
+
+def target_and_sources(view):
+    return torch.cat([view.target_b3hw[:, None], view.sources_bs3hw], 1)
 
 
 def run(data, row, sway=0.0):
@@ -50,8 +59,9 @@ def run(data, row, sway=0.0):
     scales = [0] if row == "single_scale" else [0, 1, 2, 3]
     disparities = {scale: data[f"input/disp{scale}"].clone().requires_grad_() for scale in scales}
     masks = {s: data[f"predictive_mask/predictive_mask{s}"] for s in scales} if row == "predictive_mask" else None
-    depth_range = torch.tensor([[0.1, 100.0]]).expand(2, 2)
-    result = compute_losses([view], Prediction([disparities], poses, masks), depth_range, options, pictures=True)
+    terms = [Smoothness(), *([PredictiveMask()] if masks else [])]
+    objective = Objective(options, tuple(terms))
+    result = objective(Inputs([view], target_and_sources(view), poses), Prediction([disparities], poses, masks), True)
     result.total.backward()
     return result, {scale: disparities[scale].grad for scale in scales}
 

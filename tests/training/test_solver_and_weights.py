@@ -153,7 +153,7 @@ def test_a_family_with_a_depth_range_of_its_own_is_predicted_with_it():
     cfg = load_config(None, [*small, "DATA.SETS", "[{}, {NAME: nyuv2, DEPTH_RANGE: [0.1, 10]}]"])
     system, images = build_model(cfg).eval(), torch.rand(1, 3, 32, 64)
     with torch.no_grad():
-        sigmoid = system.disparities(system.features(images))[0]
+        sigmoid = system.sigmoids(system.features(images))[0]
         street, room = (full_disparity(system, images, cfg, reader) for reader in ("kitti_raw", "nyuv2"))
     torch.testing.assert_close(street, 0.01 + (10 - 0.01) * sigmoid)
     torch.testing.assert_close(room, 0.1 + (10 - 0.1) * sigmoid)

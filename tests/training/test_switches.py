@@ -10,10 +10,11 @@ import torch
 from benchmarks.switches import SMALL, SWITCHES
 from mdtk.config import load_config
 from mdtk.data.loader import synthetic_batch
+from mdtk.data.preparation import build_preparation
+from mdtk.losses.objective import build_objective
 from mdtk.models import build_model
 from mdtk.training.solver import build_optimizer
-from mdtk.training.step import forward
-from mdtk.training.train import build_loss_options, set_mode
+from mdtk.training.step import forward, set_mode
 
 # The same networks at a third of the width would be other networks; so few pixels that each takes about a second.
 TINY = "DATA.HEIGHT 32 DATA.WIDTH 64"
@@ -25,10 +26,10 @@ def test_two_steps(name):
     torch.manual_seed(0)
     system = build_model(cfg)
     set_mode(system, cfg.MODEL.FREEZE_BN)
-    optimizer, options = build_optimizer(cfg, system), build_loss_options(cfg)
+    optimizer, prepare, objective = build_optimizer(cfg, system), build_preparation(cfg), build_objective(cfg)
     batch = synthetic_batch(cfg, 2)
     for _ in range(2):
-        losses = forward(system, batch, options)
+        losses = forward(system, batch, prepare, objective)
         optimizer.zero_grad()
         losses.total.backward()
         optimizer.step()
@@ -43,7 +44,7 @@ def test_frozen_statistics_stay():
     system = build_model(cfg)
     set_mode(system, True)
     before = {key: value.clone() for key, value in system.named_buffers()}
-    forward(system, synthetic_batch(cfg, 2), build_loss_options(cfg)).total.backward()
+    forward(system, synthetic_batch(cfg, 2), build_preparation(cfg), build_objective(cfg)).total.backward()
     assert all(torch.equal(value, before[key]) for key, value in system.named_buffers())
 
 
@@ -51,9 +52,11 @@ def test_posecnn_translation_is_in_units_of_the_scene():
     """Twice the disparity, twice the translation (field facts 3.1: translation x mean inverse depth)."""
     cfg = load_config(None, shlex.split(f"{SMALL} {TINY} MODEL.POSE posecnn"))
     system = build_model(cfg).eval()
-    frames = torch.rand(1, 3, 3, 32, 64)
-    features = system.features(frames[:, 0])
-    one, two = (system._motions(frames, torch.eye(4)[None], features, torch.tensor([m]))[0] for m in (1.0, 2.0))
+    inputs = build_preparation(cfg)(synthetic_batch(cfg, 1))
+    features = system.features(inputs.views[0].input_bchw)
+    low, high = 1 / cfg.MODEL.MAX_DEPTH, 1 / cfg.MODEL.MIN_DEPTH
+    sigmoids = [torch.full((1, 1, 32, 64), (disparity - low) / (high - low)) for disparity in (1.0, 2.0)]
+    one, two = (system.motions(inputs, features, sigmoid)[0] for sigmoid in sigmoids)
     forward_pose = 1  # the later source is not inverted
     torch.testing.assert_close(two[:, forward_pose, :3, 3], 2 * one[:, forward_pose, :3, 3])
     torch.testing.assert_close(two[:, forward_pose, :3, :3], one[:, forward_pose, :3, :3])
