@@ -9,6 +9,7 @@ from torch import nn
 
 import mdtk.models.encoders as encoders
 from mdtk.core.errors import MdtkError
+from mdtk.models.decoders import DECODERS
 from mdtk.models.depth_network import build_depth_net
 from mdtk.models.encoders import build_encoder
 
@@ -174,3 +175,52 @@ def test_failed_download_says_what_to_do(monkeypatch):
     monkeypatch.setattr(encoders.timm, "create_model", unreachable)
     with pytest.raises(MdtkError, match=r"Name or service not known.*MODEL\.WEIGHTS.*PRETRAINED False"):
         build_encoder("resnet18", pretrained=True)
+
+
+@encoders.ENCODERS.register("two_convolutions")
+class TwoConvolutions(nn.Module):
+    """An encoder of another package."""
+
+    def __init__(self, in_channels: int, pretrained: bool) -> None:
+        super().__init__()
+        self.channels, self.reductions = [8, 16], [2, 4]
+        self.first = nn.Conv2d(in_channels, 8, 3, 2, 1)
+        self.second = nn.Conv2d(8, 16, 3, 2, 1)
+
+    def forward(self, images):
+        first = self.first(images)
+        return [first, self.second(first)]
+
+
+def test_a_registered_encoder_trains():
+    net = build_depth_net(build_encoder("two_convolutions", in_frames=2), "grid", (0, 1)).train()
+    outputs = net(torch.rand(2, 6, 64, 64))
+    sum(output.sum() for output in outputs.values()).backward()
+    assert not [name for name, parameter in net.named_parameters() if parameter.grad is None]
+    pose = build_encoder("two_convolutions", in_frames=2, last_only=True)
+    assert (pose.channels, pose.reductions) == ([16], [4])
+    assert [feature.shape for feature in pose(torch.rand(2, 6, 64, 64))] == [(2, 16, 16, 16)]
+    with pytest.raises(MdtkError, match=r"^MODEL\.ENCODER two_convolutions: MODEL\.CONTEXT_STEM"):
+        build_encoder("two_convolutions", context_stem=True)
+
+
+@DECODERS.register("constant")
+class Constant(nn.Module):
+    """A decoder of another package, without heads that MODEL.INIT_SIGMOID could set."""
+
+    def __init__(self, channels, reductions, scales):
+        super().__init__()
+        self.level = nn.Parameter(torch.zeros(()))
+
+    def forward(self, features):
+        height, width = (2 * side for side in features[0].shape[-2:])
+        return {0: torch.sigmoid(self.level).expand(len(features[0]), 1, height, width)}
+
+
+def test_a_registered_decoder():
+    encoder = build_encoder("resnet18")
+    assert build_depth_net(encoder, "constant", (0,))(torch.rand(1, 3, 32, 64))[0].shape == (1, 1, 32, 64)
+    with pytest.raises(MdtkError, match=r"^MODEL\.INIT_SIGMOID: the decoder constant"):
+        build_depth_net(encoder, "constant", (0,), 0.2)
+    with pytest.raises(MdtkError, match=r"^MODEL\.DECODER names the decoder 'grit'.*nearest is grid"):
+        build_depth_net(encoder, "grit", (0,))

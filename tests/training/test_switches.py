@@ -9,6 +9,7 @@ import torch
 
 from benchmarks.switches import SMALL, SWITCHES
 from mdtk.config import load_config
+from mdtk.core.errors import MdtkError
 from mdtk.data.loader import synthetic_batch
 from mdtk.data.preparation import build_preparation
 from mdtk.losses.objective import build_objective
@@ -60,3 +61,30 @@ def test_posecnn_translation_is_in_units_of_the_scene():
     forward_pose = 1  # the later source is not inverted
     torch.testing.assert_close(two[:, forward_pose, :3, 3], 2 * one[:, forward_pose, :3, 3])
     torch.testing.assert_close(two[:, forward_pose, :3, :3], one[:, forward_pose, :3, :3])
+
+
+SEVERAL = f"{SMALL} {TINY} MODEL.INPUT_OFFSETS [-1,0] "
+
+
+@pytest.mark.parametrize("more", ["", "VIEWS.LOCAL_CROP true VIEWS.SPLIT_PERMUTE true", "MODEL.POSE posecnn"])
+def test_the_depth_network_sees_several_frames(more):
+    """The earlier frame changes the depth, and every parameter trains."""
+    cfg = load_config(None, shlex.split(SEVERAL + more))
+    system, prepare = build_model(cfg), build_preparation(cfg)
+    assert system.input_offsets == (-1, 0)
+    inputs = prepare(synthetic_batch(cfg, 2))
+    image = inputs.views[0].input_bchw
+    assert image.shape == (2, 6, 32, 64)
+    build_objective(cfg)(inputs, system(inputs)).total.backward()
+    assert not [key for key, parameter in system.named_parameters() if parameter.grad is None]
+    system.eval()
+    with torch.no_grad():
+        other = torch.cat([1 - image[:, :3], image[:, 3:]], 1)
+        sigmoids = [system.sigmoids(system.features(stack))[0] for stack in (image, other)]
+    assert not torch.equal(*sigmoids)
+
+
+@pytest.mark.parametrize("more", ["MODEL.POSE shared", "LOSS.GEOMETRY_CONSISTENCY 0.5"])
+def test_what_needs_single_frames_is_refused(more):
+    with pytest.raises(MdtkError, match=r"set MODEL\.INPUT_OFFSETS \[0\]"):
+        build_model(load_config(None, shlex.split(SEVERAL + more)))
