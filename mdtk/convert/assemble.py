@@ -20,7 +20,7 @@ from mdtk.convert import parameter_names as names
 from mdtk.convert.transfer import Array, ConvertedCheckpoint, Transfer
 from mdtk.core.errors import MdtkError
 from mdtk.models.decoders import DECODERS, SkipDecoder
-from mdtk.models.encoders import Encoder, build_encoder
+from mdtk.models.encoders import FeaturePyramid, build_encoder
 from mdtk.models.pose_network import build_pose_network
 
 PARTS = ("encoder", "depth", "pose_encoder", "pose", "predictive_mask")
@@ -65,7 +65,7 @@ def assemble(published: Published) -> ConvertedCheckpoint:
     return ConvertedCheckpoint(state, cfg, meta, [*published.dropped, *transfer.dropped], notes)
 
 
-def _add_depth(cfg: CfgNode, transfer: Transfer, published: Published) -> Encoder:
+def _add_depth(cfg: CfgNode, transfer: Transfer, published: Published) -> FeaturePyramid:
     arrays, depth = published.parts["encoder"], published.parts["depth"]
     model, origin = cfg.MODEL, published.origin
     model.ENCODER = infer.backbone_name(arrays, "encoder.", f"{origin} (encoder)")
@@ -89,7 +89,7 @@ def _add_depth(cfg: CfgNode, transfer: Transfer, published: Published) -> Encode
     return encoder
 
 
-def _add_pose(cfg: CfgNode, transfer: Transfer, published: Published, depth_encoder: Encoder) -> None:
+def _add_pose(cfg: CfgNode, transfer: Transfer, published: Published, depth_encoder: FeaturePyramid) -> None:
     model, origin = cfg.MODEL, published.origin
     pose, pose_encoder = published.parts.get("pose"), published.parts.get("pose_encoder")
     if pose is None:
@@ -139,7 +139,7 @@ def _nearest_offsets(count: int) -> list[int]:
     return [(step // 2 + 1) * (1 if step % 2 else -1) for step in range(count)]
 
 
-def _add_mask(cfg: CfgNode, transfer: Transfer, published: Published, encoder: Encoder) -> None:
+def _add_mask(cfg: CfgNode, transfer: Transfer, published: Published, encoder: FeaturePyramid) -> None:
     arrays = published.parts.get("predictive_mask")
     if arrays is None:
         return

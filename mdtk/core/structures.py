@@ -65,7 +65,7 @@ class ViewKind:
         return K_b33
 
     def from_whole(self, map_bchw: Tensor, parameters: Parameters) -> Tensor:
-        """A map of the whole image, at its own size, at the pixels of this view."""
+        """A map of the whole image, as large as the image, at the pixels of this view."""
         return map_bchw
 
 
@@ -98,7 +98,7 @@ class View:
         return self.kind.intrinsics(K_b33, self.parameters)
 
     def from_whole(self, map_bchw: Tensor) -> Tensor:
-        """A map of the whole image (B, C, H, W) at this view's pixels."""
+        """A map of the whole image (B, C, H, W), as large as it, at this view's pixels."""
         return self.kind.from_whole(map_bchw, self.parameters)
 
 

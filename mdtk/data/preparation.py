@@ -47,7 +47,7 @@ class Preparation:
     input_frames: tuple[int, ...] = (0,)
 
     def __post_init__(self) -> None:
-        names = Counter(part.name for part in (*self.views, *self.augmentations))
+        names = Counter([*(kind.name for kind in self.views), *(part.name for part in self.augmentations)])
         if twice := [name for name, count in names.items() if count > 1]:
             raise MdtkError(f"VIEWS and AUGMENT name '{twice[0]}' more than once; leave one of them out")
 
@@ -153,9 +153,11 @@ def _further_views(cfg: CfgNode) -> list[ViewKind]:
     section = ViewsSection.of(cfg)
     kinds: list[ViewKind] = []
     if section.local_crop:
-        kinds.append(MagnifiedCrop(section.crop_ratio))
+        low, high = section.crop_ratio
+        kinds.append(MagnifiedCrop((low, high)))
     if section.split_permute:
-        kinds.append(Permuted(section.permute_ratio))
+        low, high = section.permute_ratio
+        kinds.append(Permuted((low, high)))
     return [*kinds, *(VIEWS.build(mapping, "VIEWS.OTHERS") for mapping in section.others)]
 
 

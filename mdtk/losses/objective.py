@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 from yacs.config import CfgNode
 
-from mdtk.config.sections import LossSection, ModelSection
+from mdtk.config.sections import LossSection, ModelSection, ViewsSection
+from mdtk.core.errors import MdtkError
 from mdtk.core.structures import Inputs, Prediction
 from mdtk.losses.photometric import Comparison, PhotometricError, PhotometricOptions, ScaleComparison
 from mdtk.losses.terms import LOSS_TERMS, Contribution, LossTerm
@@ -48,7 +49,7 @@ class Objective:
     def __call__(self, inputs: Inputs, prediction: Prediction, pictures: bool = False) -> Losses:
         """The losses of a batch; `pictures`: also what can be looked at."""
         result = Losses(total=inputs.views[0].depth_range_b2.new_zeros(()), scalars={})
-        comparisons = []
+        comparisons: list[Comparison] = []
         for view, sigmoids in zip(inputs.views, prediction.sigmoids, strict=True):
             restored = {scale: view.restore(sigmoid, scale) for scale, sigmoid in sigmoids.items()}
             comparison = Comparison(view, prediction, restored, self.photometric)
@@ -108,6 +109,8 @@ def build_objective(cfg: CfgNode) -> Objective:
     if loss.smoothness:
         terms.append(Smoothness(loss.smoothness))
     if ModelSection.of(cfg).predictive_mask:
+        if ViewsSection.of(cfg).others:
+            raise MdtkError("MODEL.PREDICTIVE_MASK knows the whole image only; set VIEWS.OTHERS []")
         terms.append(PredictiveMask(loss.mask_weight))
     if loss.consistency:
         terms.append(ViewConsistency(loss.consistency))

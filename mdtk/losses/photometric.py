@@ -92,7 +92,7 @@ class Comparison:
             view, options = self.view, self.options
             target = Target(image_pyramid(view.target_b3hw, [level])[level], options.ssim > 0)
             sources = image_pyramid(view.sources_bs3hw.flatten(0, 1), [level])[level]
-            sources = sources.unflatten(0, view.sources_bs3hw.shape[:2])
+            sources = sources.reshape(*view.sources_bs3hw.shape[:2], *sources.shape[1:])
             with torch.no_grad():
                 wanted = options.automask or options.report_identity
                 identity = self.errors(sources.unbind(1), target) if wanted else None

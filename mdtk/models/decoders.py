@@ -60,6 +60,8 @@ class Decoder(nn.Module):
     def set_first_sigmoid(self, value: float) -> None:
         """Makes the untrained heads say about `value` everywhere."""
         for head in self.heads.values():
+            assert isinstance(head, ReflectConv)
+            assert head.conv.bias is not None
             nn.init.constant_(head.conv.bias, math.log(value / (1 - value)))
 
 
@@ -163,7 +165,8 @@ class GridDecoder(Decoder):
     def _initialise(module: nn.Module) -> None:
         if isinstance(module, nn.Conv2d):
             nn.init.trunc_normal_(module.weight, std=0.02)
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
 
     def forward(self, features: Sequence[Tensor]) -> dict[int, Tensor]:
         """Features fine to coarse → {scale: sigmoid output (B,1,H/2**scale,W/2**scale)}."""
@@ -171,12 +174,13 @@ class GridDecoder(Decoder):
         below: list[Tensor] = []  # the row below, one tensor a column
         for row in reversed(range(self._deepest + 1)):
             x = features[self._feature[row]] if row in self._feature else None
-            sums = []
+            sums: list[Tensor] = []
             for column in range(self.COLUMNS):
                 x = self.lateral[f"{row}_{column}"](x) if x is not None else None
                 if row < self._deepest:
                     up = self.upward[f"{row}_{column}"](below[column])
                     x = up if x is None else x + up
+                assert x is not None  # the deepest row has a feature
                 sums.append(x)
             if row in self.scales:
                 outputs[row] = torch.sigmoid(self.heads[str(row)](x))

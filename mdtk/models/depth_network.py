@@ -6,12 +6,13 @@ from torch import Tensor, nn
 
 from mdtk.core.errors import MdtkError
 from mdtk.models.decoders import DECODERS, Decoder
+from mdtk.models.encoders import FeaturePyramid
 
 
 class DepthNet(nn.Module):
     """Images in 0..1, (B,3·F,H,W), sides multiples of 32 → {scale: sigmoid (B,1,H/2**scale,W/2**scale)}."""
 
-    def __init__(self, encoder: nn.Module, decoder: nn.Module) -> None:
+    def __init__(self, encoder: FeaturePyramid, decoder: nn.Module) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
@@ -33,7 +34,9 @@ class DepthNet(nn.Module):
         return self.decode(self.features(images_bchw))
 
 
-def build_depth_net(encoder: nn.Module, decoder: str, scales: tuple[int, ...], first_sigmoid: float = 0.5) -> DepthNet:
+def build_depth_net(
+    encoder: FeaturePyramid, decoder: str, scales: tuple[int, ...], first_sigmoid: float = 0.5
+) -> DepthNet:
     """`encoder` with a registered decoder, `skip` (Monodepth2) or `grid` (BDEdepth) or another, giving `scales`.
 
     `first_sigmoid`: what the untrained network says everywhere; 0.5 leaves the decoder as it is.

@@ -1,13 +1,14 @@
 """Image encoders: any timm backbone by name, or a registered one, as a pyramid of features from fine to coarse.
 
-An encoder is registered with `@ENCODERS.register("name")`: a module that is made with (in_channels, pretrained), takes
-images in 0..1 and has `channels` and `reductions` as `Encoder` has. Every other name is a timm backbone's.
+An encoder is registered with `@ENCODERS.register("name")`: a `FeaturePyramid` that is made with the keyword arguments
+in_channels and pretrained. Every other name is a timm backbone's.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
+from typing import Any
 
 import timm
 import torch
@@ -16,8 +17,6 @@ from torch import Tensor, nn
 
 from mdtk.core.errors import MdtkError
 from mdtk.core.registry import Registry, import_installed_plugins
-
-ENCODERS: Registry[Callable[..., nn.Module]] = Registry("encoder")
 
 IMAGE_MEAN, IMAGE_STD = 0.45, 0.225  # Monodepth2's input normalisation, one value for all three channels
 
@@ -53,19 +52,26 @@ class ContextStem(nn.Module):
         return torch.relu(self.bn(self.conv(x)))
 
 
-class Encoder(nn.Module):
-    """A backbone with the field's input normalisation.
+class FeaturePyramid(nn.Module):
+    """Images in 0..1 (B,3·F,H,W) → features, fine to coarse: `channels[i]` maps at 1/`reductions[i]` of the image size,
+    every reduction a power of two and present once."""
 
-    `channels` and `reductions` describe the features: `channels[i]` maps at 1/`reductions[i]` of the image size,
-    fine to coarse, every reduction a power of two and present once.
-    """
+    channels: list[int]
+    reductions: list[int]
+
+
+ENCODERS: Registry[Callable[..., FeaturePyramid]] = Registry("encoder")
+
+
+class Encoder(FeaturePyramid):
+    """A timm backbone with the field's input normalisation."""
 
     def __init__(self, backbone: nn.Module, *, context: ContextStem | None = None, last_only: bool = False) -> None:
         super().__init__()
         self.backbone = backbone
         self.context = context
-        reductions = list(backbone.feature_info.reduction())
-        channels = list(backbone.feature_info.channels())
+        info: Any = backbone.feature_info
+        reductions, channels = list(info.reduction()), list(info.channels())
         # Of several features of one size the deepest is the most useful; the others feed into it.
         last_of_size = {reduction: index for index, reduction in enumerate(reductions)}
         self._kept = sorted(last_of_size.values())[-1:] if last_only else sorted(last_of_size.values())
@@ -85,13 +91,13 @@ class Encoder(nn.Module):
         return features if self.context is None else [self.context(x), *features]
 
 
-class Coarsest(nn.Module):
+class Coarsest(FeaturePyramid):
     """The coarsest feature of a registered encoder, for a pose network."""
 
-    def __init__(self, encoder: nn.Module) -> None:
+    def __init__(self, encoder: FeaturePyramid) -> None:
         super().__init__()
         self.encoder = encoder
-        self.channels, self.reductions = list(encoder.channels)[-1:], list(encoder.reductions)[-1:]
+        self.channels, self.reductions = encoder.channels[-1:], encoder.reductions[-1:]
 
     def forward(self, images_bchw: Tensor) -> list[Tensor]:
         return self.encoder(images_bchw)[-1:]
@@ -111,7 +117,7 @@ def build_encoder(
     context_stem: bool = False,
     hrnet_fuse: str = "nearest",
     last_only: bool = False,
-) -> nn.Module:
+) -> FeaturePyramid:
     """Builds the registered encoder or timm backbone `name` (for example `resnet18`, `hrnet_w18`, `convnext_tiny`).
 
     `pretrained` starts from ImageNet; with `in_frames` images stacked in the channels the first convolution's
@@ -136,7 +142,8 @@ def build_encoder(
     _set_hrnet_fuse(backbone, name, key, hrnet_fuse)
     context = None
     if context_stem:
-        if 1 in backbone.feature_info.reduction():
+        info: Any = backbone.feature_info
+        if 1 in info.reduction():
             raise MdtkError(f"MODEL.CONTEXT_STEM: {name} already has a full-resolution feature; set it to False")
         context = ContextStem(3 * in_frames, _plain_stem(backbone))
     encoder = Encoder(backbone, context=context, last_only=last_only)
@@ -157,7 +164,7 @@ def _create_backbone(name: str, key: str, pretrained: bool, in_channels: int) ->
         near = difflib.get_close_matches(name, [*timm.list_models(), *ALIASES], n=4, cutoff=0.5)
         hint = f"; nearest names: {', '.join(near)}" if near else "; see timm.list_models()"
         raise MdtkError(f"{key}: timm has no backbone named {name!r}{hint}")
-    options = {}
+    options: dict[str, Any] = {}
     if is_model_in_modules(name, ["resnet"]):
         options["zero_init_last"] = False  # torchvision's initialisation, which from-scratch results were made with
     if is_hrnet(name):
@@ -195,7 +202,7 @@ def _plain_stem(backbone: nn.Module) -> tuple[nn.Conv2d, nn.BatchNorm2d] | None:
     return (conv, norm) if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d) else None
 
 
-def _probe(encoder: nn.Module, name: str, key: str, in_channels: int) -> None:
+def _probe(encoder: FeaturePyramid, name: str, key: str, in_channels: int) -> None:
     """Runs an unfamiliar backbone once: checks its features, and freezes the parameters that none depends on."""
     height, width = PROBE_SIZE
     was_training = encoder.training
@@ -213,7 +220,7 @@ def _probe(encoder: nn.Module, name: str, key: str, in_channels: int) -> None:
     if found != expected or not powers or not 2 <= encoder.reductions[-1] <= 32:
         raise MdtkError(f"{key}: {name} gives no pyramid of halved sizes (its features are {found})")
     parameters = [p for p in encoder.parameters() if p.requires_grad]
-    total = sum(feature.sum() for feature in features)
+    total = torch.stack([feature.sum() for feature in features]).sum()
     for parameter, gradient in zip(parameters, torch.autograd.grad(total, parameters, allow_unused=True), strict=True):
         parameter.requires_grad_(gradient is not None)
     encoder.train(was_training)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mdtk.core.errors import MdtkError
-from mdtk.models.encoders import Encoder, build_encoder, is_hrnet
+from mdtk.models.encoders import FeaturePyramid, build_encoder, is_hrnet
 
 POSE_SCALE = 0.01  # keeps the first poses small, so that training starts near the identity warp
 
@@ -93,7 +93,7 @@ class PoseNetwork(nn.Module):
         kind: str,
         inputs: str,
         num_sources: int,
-        encoder: Encoder | None = None,
+        encoder: FeaturePyramid | None = None,
         shared_channels: int | None = None,
     ) -> None:
         """`encoder` for `separate`, made for 2 frames (pairs) or 1+num_sources; `shared_channels` for `shared`."""
@@ -104,15 +104,26 @@ class PoseNetwork(nn.Module):
             raise MdtkError(f"MODEL.POSE_INPUT is {inputs!r}; choose one of {', '.join(INPUTS)}")
         self.kind, self.inputs, self.num_sources = kind, inputs, num_sources
         self.num_frames = 2 if inputs == "pairs" else 1 + num_sources
+        self.encoder = encoder
         if kind == "separate":
-            self.encoder = encoder
+            if encoder is None:
+                raise ValueError("a separate pose network needs an encoder")
             # The published network predicts two motions even for a pair, and uses the first.
             num_poses = 2 if inputs == "pairs" else num_sources
             self.decoder: nn.Module = PoseDecoder(encoder.channels[-1], 1, num_poses)
         elif kind == "shared":
+            if shared_channels is None:
+                raise ValueError("a shared pose network needs the channels of the depth encoder")
             self.decoder = PoseDecoder(shared_channels, self.num_frames, self.num_frames - 1)
         else:
             self.decoder = PoseCNN(self.num_frames)
+
+    @property
+    def feature_channels(self) -> int:
+        """Of the features that a separate pose network returns beside its motions."""
+        if self.encoder is None:
+            raise MdtkError("MODEL.LEARN_INTRINSICS needs MODEL.POSE separate, whose encoder looks at pairs of frames")
+        return self.encoder.channels[-1]
 
     def inverted(self, source_offsets: Sequence[int]) -> tuple[bool, ...]:
         """Per source: whether the motion found must be inverted to map reference to source coordinates."""
@@ -148,13 +159,18 @@ class PoseNetwork(nn.Module):
         )
 
     def _motion(self, order: Sequence[int], frames_bn3hw: Tensor, depth_features: Sequence[Tensor] | None) -> Motions:
+        features: list[Tensor] = []
         if self.kind == "shared":
-            return Motions(*self.decoder([depth_features[index] for index in order]), [])
+            assert depth_features is not None
+            axisangle, translation = self.decoder([depth_features[index] for index in order])
+            return Motions(axisangle, translation, features)
         stacked = torch.cat([frames_bn3hw[:, index] for index in order], dim=1)
-        if self.kind == "posecnn":
-            return Motions(*self.decoder(stacked), [])
-        feature = self.encoder(stacked)[-1]
-        return Motions(*self.decoder([feature]), [feature])
+        if self.encoder is None:
+            axisangle, translation = self.decoder(stacked)
+        else:
+            features = [self.encoder(stacked)[-1]]
+            axisangle, translation = self.decoder(features)
+        return Motions(axisangle, translation, features)
 
 
 def build_pose_network(

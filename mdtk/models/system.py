@@ -15,7 +15,7 @@ from mdtk.geometry.depth import scaled_disparity
 from mdtk.geometry.pose import pose_matrix
 from mdtk.models.decoders import SkipDecoder
 from mdtk.models.depth_network import DepthNet, build_depth_net
-from mdtk.models.encoders import build_encoder
+from mdtk.models.encoders import FeaturePyramid, build_encoder
 from mdtk.models.intrinsics import IntrinsicsHead
 from mdtk.models.pose_network import Motions, PoseNetwork, build_pose_network
 
@@ -157,7 +157,7 @@ def build_model(cfg: CfgNode) -> DepthSystem:
         depth,
         pose,
         mask,
-        IntrinsicsHead(pose.encoder.channels[-1]) if model.learn_intrinsics else None,
+        IntrinsicsHead(pose.feature_channels) if model.learn_intrinsics and pose is not None else None,
         data.sources if pose is not None else (),
         data.stereo,
         input_offsets=model.input_offsets,
@@ -168,7 +168,7 @@ def build_model(cfg: CfgNode) -> DepthSystem:
     return system.to(memory_format=system.memory_format)
 
 
-def _build_pose(model: ModelSection, data: DataSection, encoder: nn.Module) -> PoseNetwork:
+def _build_pose(model: ModelSection, data: DataSection, encoder: FeaturePyramid) -> PoseNetwork:
     return build_pose_network(
         model.pose,
         model.pose_input,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -10,6 +11,7 @@ import torch
 from mdtk import viz
 from mdtk.core import distributed
 from mdtk.core.errors import MdtkError
+from mdtk.data.batch import Batch
 from mdtk.evaluation.benchmark import build_run_options, evaluate_protocols
 from mdtk.models.loaded import full_disparity
 from mdtk.training.checkpoint import BEST, LAST, save_checkpoint, save_weights
@@ -23,9 +25,9 @@ def close_epoch(run: Run, state: TrainState) -> None:
     epoch = -(-state.step // run.sampler.steps_per_epoch)
     distributed.broadcast_buffers(state.system)
     distributed.broadcast_buffers(state.evaluated)
-    record = {"epoch": epoch, "step": state.step}
+    record: dict[str, float] = {"epoch": epoch, "step": state.step}
     if run.val_loader is not None:
-        record |= validate(run, state)
+        record |= validate(run, state, run.val_loader)
     failure = None
     if cfg.EVAL.PROTOCOLS and (epoch % cfg.EVAL.PERIOD == 0 or state.step >= run.total_steps):
         try:
@@ -53,20 +55,20 @@ def close_epoch(run: Run, state: TrainState) -> None:
 
 
 @torch.no_grad()
-def validate(run: Run, state: TrainState) -> dict[str, float]:
+def validate(run: Run, state: TrainState, batches: Iterable[Batch]) -> dict[str, float]:
     """Means over the validation samples, without augmentation or ties: the training loss, and the photometric errors
     of warped and unwarped sources that it is to be judged by."""
     system = state.evaluated.eval()
     objective = run.objective.with_photometric(tie_noise=0.0, report_identity=True)
     names = ["total", "full/warped", "full/identity"]
     sums = torch.zeros(len(names) + 1, dtype=torch.float64, device=run.device)
-    for batch in run.val_loader:
+    for batch in batches:
         scalars = forward(system, batch.to(run.device), run.prepare_plain, objective).scalars
-        values = torch.stack([scalars[name].double() for name in names])
-        sums += torch.cat([values, values.new_ones(1)]) * len(batch)
-    *sums, count = distributed.all_sum(sums).tolist()
+        means = torch.stack([scalars[name].double() for name in names])
+        sums += torch.cat([means, means.new_ones(1)]) * len(batch)
+    *values, count = distributed.all_sum(sums).tolist()
     labels = ("val_loss", "val_warped", "val_identity")
-    return {label: value / count for label, value in zip(labels, sums, strict=True)}
+    return {label: value / count for label, value in zip(labels, values, strict=True)}
 
 
 def evaluate(run: Run, state: TrainState) -> dict[str, float]:

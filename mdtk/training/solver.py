@@ -62,9 +62,10 @@ class Average:
         averaged = [pair for pair in pairs if self.count and pair[0].is_floating_point()]
         copied = [pair for pair in pairs if not (self.count and pair[0].is_floating_point())]
         if averaged:
-            torch._foreach_lerp_(*map(list, zip(*averaged, strict=True)), weight=1 - self.decay)
-        for own, new in copied:
-            own.copy_(new)
+            own, new = ([pair[side] for pair in averaged] for side in (0, 1))
+            torch._foreach_lerp_(own, new, weight=1 - self.decay)
+        for target, source in copied:
+            target.copy_(source)
         self.count += 1
 
 

@@ -34,7 +34,10 @@ class TrainState:
     @property
     def evaluated(self) -> DepthSystem:
         """The networks that are evaluated and shipped: the average when there is one."""
-        return self.system if self.average is None else self.average.module
+        if self.average is None:
+            return self.system
+        assert isinstance(self.average.module, DepthSystem)
+        return self.average.module
 
 
 @dataclass(frozen=True)

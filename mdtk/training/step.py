@@ -46,14 +46,14 @@ def train_step(run: Run, state: TrainState, batch: Batch, pictures: bool = False
     batch = batch.to(run.device)
     parts = cfg.SOLVER.ACCUMULATE
     size = len(batch) // parts
-    total: Losses | None = None
+    sums: Losses | None = None
     for index in range(parts):
         part = batch if parts == 1 else batch.part(index * size, (index + 1) * size)
         # 4. Forward and backward; gradients are averaged over the processes with the last part only.
         with _no_sync(run.wrapped, index < parts - 1):
             losses = forward(run.wrapped, part, run.prepare, run.objective, pictures and index == 0)
             (losses.total / parts).backward()
-        total = losses if total is None else _add(total, losses)
+        sums = losses if sums is None else _add(sums, losses)
     # 5. Clip, step, average.
     if cfg.SOLVER.CLIP_GRAD:
         nn.utils.clip_grad_norm_(state.system.parameters(), cfg.SOLVER.CLIP_GRAD)
@@ -61,8 +61,9 @@ def train_step(run: Run, state: TrainState, batch: Batch, pictures: bool = False
     state.optimizer.zero_grad(set_to_none=True)
     if state.average is not None:
         state.average.update(state.system)
-    total.scalars = {name: value.detach() / parts for name, value in total.scalars.items()}
-    return total
+    assert sums is not None
+    sums.scalars = {name: value.detach() / parts for name, value in sums.scalars.items()}
+    return sums
 
 
 def _step_seed(seed: int, step: int) -> int:

@@ -40,7 +40,7 @@ def depth_differences(scale: ScaleComparison) -> tuple[Tensor, Tensor]:
     assert source_depths is not None
     differences, seen = [], []
     for depth, pixels, z in zip(source_depths, scale.pixels, scale.z, strict=True):
-        sampled = sample_pixels(depth, pixels, scale.whole.options.align_corners)
+        sampled = sample_pixels(scale.whole.view.from_whole(depth), pixels, scale.whole.options.align_corners)
         differences.append(geometry_difference(z, sampled))
         seen.append((z > 0) & in_view(pixels, *z.shape[-2:]))
     return torch.cat(differences, 1), torch.cat(seen, 1)
