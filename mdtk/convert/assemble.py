@@ -110,6 +110,7 @@ def _add_pose(cfg: CfgNode, transfer: Transfer, published: Published, depth_enco
     rename = names.pose_cnn_name if model.POSE == "posecnn" else names.pose_decoder_name
     transfer.add("pose.decoder", network.decoder, pose, rename, file="pose")
     if pose_encoder is not None:
+        assert network.encoder is not None
         transfer.add(
             "pose.encoder",
             network.encoder,

@@ -72,6 +72,11 @@ class DepthSystem(nn.Module):
 
         `images_bchw`: (B, 3·F, H, W) in 0..1, the frames at `input_offsets` stacked in the channels.
         """
+        if images_bchw.shape[1] != 3 * len(self.input_offsets):
+            raise MdtkError(
+                f"the depth network takes {len(self.input_offsets)} frames together (MODEL.INPUT_OFFSETS "
+                f"{list(self.input_offsets)}), not {images_bchw.shape[1] // 3}; give the frames at these offsets"
+            )
         with self._autocast(images_bchw):
             return self.depth.features(images_bchw.contiguous(memory_format=self.memory_format))
 
