@@ -17,6 +17,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from mdtk.core.errors import MdtkError
+from mdtk.core.spacing import evenly_spaced
 from mdtk.datasets.reader import open_rgb
 from mdtk.datasets.sequence.frames import list_frames
 from mdtk.datasets.sequence.video_frames import frame_rate, read_frames
@@ -61,7 +62,7 @@ class Source:
 
 @dataclass
 class _Evenly:
-    """Keeps a few items spread evenly over a stream of unknown length."""
+    """Keeps `room` to 2 · `room` items spread evenly over a stream whose length is not known before its end."""
 
     room: int
     step: int = 1
@@ -112,7 +113,7 @@ def _predict_all(
         first = first or frame.shape[:2]
         disparity = predictor.at_network_size(Image.fromarray(frame)).astype(np.float16)
         store.write(disparity.tobytes())
-        sampled.append(disparity.ravel()[:: max(1, disparity.size // _SAMPLED)])
+        sampled.append(disparity.ravel()[evenly_spaced(disparity.size, _SAMPLED)])
         kept.add((resize_picture(frame, min(320, frame.shape[1])), disparity))
     if first is None:
         raise MdtkError(f"{source.path} has no frames")
