@@ -107,6 +107,7 @@ class FilePredictor(DepthPredictor):
 
     path: str
     gives: str = "disparity"
+    frame_offsets = ()  # the images were another program's business
 
     def predictions(
         self, protocol: Protocol, reader: DatasetReader, batches: Sequence[Sequence[int]]

@@ -1,7 +1,7 @@
 """A film of the input above its disparity, with one colour range from the first frame to the last.
 
 The range needs every prediction before the first picture is coloured: predictions wait in a temporary file, frames are
-read twice, and memory holds one frame at a time (of a GIF also the finished pictures, at one byte a pixel).
+read twice, and memory holds one frame at a time (of a GIF also the finished pictures, at one byte per pixel).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from mdtk.inference.predictor import Predictor, enlarge
 from mdtk.viz import colour_map, disparity_range, resize_picture
 from mdtk.viz.film import check_suffix, write_film
 
-FOLDER_RATE = 10.0  # frames a second of a folder, whose files do not say
+FOLDER_RATE = 10.0  # frames per second of a folder, whose files do not say
 DEFAULT_WIDTH = {".gif": 480, ".mp4": 960}  # a GIF of more is too large to show anywhere
 _SAMPLED = 2048  # pixels of each frame that the colour range is taken from
 _PALETTE_PICTURES = 16
@@ -55,7 +55,7 @@ class Source:
             yield np.asarray(open_rgb(path))
 
     def rate(self) -> float:
-        """Frames a second: a video keeps its speed whatever the stride; a folder has none to keep."""
+        """Frames per second: a video keeps its speed whatever the stride; a folder has none to keep."""
         rate = 0.0 if self.path.is_dir() else frame_rate(self.path)
         return rate / self.stride if rate else FOLDER_RATE
 

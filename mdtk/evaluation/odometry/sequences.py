@@ -107,7 +107,7 @@ def measure(predictor: str, gt_world_T_camera: np.ndarray, motions: np.ndarray) 
 
 
 def straight_motions(count: int) -> np.ndarray:
-    """One unit forward a frame, no turn (count, 4, 4): what a predictor scores that looks at no image."""
+    """One unit forward per frame, no turn (count, 4, 4): the baseline, which looks at no image."""
     motions = np.tile(np.eye(4), (count, 1, 1))
     motions[:, 2, 3] = -1.0  # a camera that moves forward sees points come nearer
     return motions
