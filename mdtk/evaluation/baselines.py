@@ -74,7 +74,8 @@ def median_map(cells_nhw: np.ndarray) -> np.ndarray:
 def from_grids(grids: Sequence[np.ndarray], origin: str) -> Baselines:
     """Both predictors from training ground truths that `cell_depths` brought to the network's grid, in metres."""
     cells = np.stack(grids)
+    height, width = grids[0].shape
     known = cells[cells > 0]
     if not known.size:
-        return Baselines(*cells.shape[1:], reason=f"no known depth in the {origin}")
-    return Baselines(*cells.shape[1:], float(np.median(known)), median_map(cells), origin)
+        return Baselines(height, width, reason=f"no known depth in the {origin}")
+    return Baselines(height, width, float(np.median(known)), median_map(cells), origin)

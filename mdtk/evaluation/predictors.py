@@ -20,6 +20,7 @@ import abc
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -154,7 +155,8 @@ def build_predictor(name: str, options: Mapping[str, object], asker: str = "--pr
     An unknown name, an unknown option or a missing one is an error that begins with `asker`.
     """
     kind = PREDICTORS.find(name, asker)
-    fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
+    declared: Sequence[dataclasses.Field[Any]] = dataclasses.fields(kind) if dataclasses.is_dataclass(kind) else ()
+    fields = {field.name: field for field in declared if field.init}
     known = f"it takes {', '.join(fields)}" if fields else "it takes none"
     if unknown := [option for option in options if option not in fields]:
         raise MdtkError(f"{asker} {name} has no option {unknown[0]}; {known}")

@@ -52,7 +52,7 @@ def predict_images(
             failed.append(path.name)
             continue
         camera = choose_camera(predictor.model.cfg, image.size, K, K_size) if saves.ply else None
-        note = {"image": str(path), "checkpoint_sha256": predictor.model.checksum}
+        note: dict[str, object] = {"image": str(path), "checkpoint_sha256": predictor.model.checksum}
         note["network_input"] = [predictor.model.width, predictor.model.height]
         written += write_outputs(folder / path.stem, image, predictor(image), scale, saves, camera, note)
     if failed:

@@ -46,7 +46,11 @@ def read_in_order(
     """
     workers = min(workers, os.cpu_count() or 1, len(batches))
     loader = DataLoader(
-        ItemReader(read), batch_sampler=batches, num_workers=workers, collate_fn=collate or _same, pin_memory=pin
+        ItemReader(read),
+        batch_sampler=[list(batch) for batch in batches],
+        num_workers=workers,
+        collate_fn=collate or _same,
+        pin_memory=pin,
     )
     for items in loader:
         if failed := [item for item in items if isinstance(item, MdtkError)]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -131,7 +132,7 @@ def _open_stack(path: Path) -> np.ndarray:
     return stack
 
 
-def _load(path: Path, mmap_mode: str | None = None) -> np.ndarray:
+def _load(path: Path, mmap_mode: Literal["r"] | None = None) -> np.ndarray:
     try:
         return np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mdtk.core.files import atomic_write, write_text
@@ -131,10 +131,13 @@ def write_results(folder: Path, evaluations: Sequence[Evaluation]) -> list[Path]
     return paths
 
 
-def write_summary(folder: Path, evaluations: Sequence[Evaluation], missing: dict[str, str]) -> list[Path]:
+def write_summary(folder: Path, evaluations: Sequence[Evaluation], missing: Mapping[str, str]) -> list[Path]:
     """<folder>/summary.json|csv|txt|tex over all protocols; `missing`: benchmark → why it has no result."""
     paths = [folder / f"summary.{suffix}" for suffix in ("json", "csv", "txt", "tex")]
-    content = {"benchmarks": {ones[0].protocol.key: to_json(ones) for ones in group(evaluations)}, "missing": missing}
+    content = {
+        "benchmarks": {ones[0].protocol.key: to_json(ones) for ones in group(evaluations)},
+        "missing": dict(missing),
+    }
     write_text(paths[0], json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     with atomic_write(paths[1]) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

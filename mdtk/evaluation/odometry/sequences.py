@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -137,7 +138,7 @@ def evaluate_sequences(config: EvalConfig, predictor: MotionPredictor, sequences
     """Predicts and measures the named sequences of KITTI odometry; the results are written to `config.folder`."""
     results: dict[str, list[PoseErrors]] = {}
     for sequence in sequences:
-        reader = config.open_reader("kitti_odom", f"odom/test_{sequence}")
+        reader = cast(KittiOdom, config.open_reader("kitti_odom", f"odom/test_{sequence}"))
         truth = ground_truth_poses(reader)
         motions = all_motions(predictor, reader, config.batch_size)
         if distributed.is_main():

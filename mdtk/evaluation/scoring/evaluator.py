@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol as Interface
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,11 +16,17 @@ from mdtk.evaluation.scoring.score import Pair, Row, ScaleMode, pair, pair_ratio
 
 MODEL = "model"  # label of the predictor that is evaluated, whatever it is; the baseline predictors have others
 GroundTruth = Iterable[tuple[int, str, np.ndarray]]  # (place in the list, name, depth (H, W) in metres)
-Gather = Callable[[Callable[[], list]], list]  # runs a function that lists this process's items → items of all
 DEFAULT_SCALE = ScaleMode()
+T = TypeVar("T")
 
 
-def alone(make: Callable[[], list]) -> list:
+class Gather(Interface):
+    """Runs a function that lists this process's items, and gives the items of all processes."""
+
+    def __call__(self, make: Callable[[], list[T]]) -> list[T]: ...
+
+
+def alone(make: Callable[[], list[T]]) -> list[T]:
     """The `Gather` of one process."""
     return make()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -170,8 +171,13 @@ _EIGEN = Protocol(
     clamp=(1e-3, 80.0),
     crop=GARG,
 )
-_BDEDEPTH = {"variant": "bdedepth", "interpolation": "bilinear_aligned", "median": "torch", "ratio_ddof": 1}
-_PACKNET = {"interpolation": "bilinear_aligned", "median": "torch", "resized": "depth"}
+_BDEDEPTH: dict[str, Any] = {
+    "variant": "bdedepth",
+    "interpolation": "bilinear_aligned",
+    "median": "torch",
+    "ratio_ddof": 1,
+}
+_PACKNET: dict[str, Any] = {"interpolation": "bilinear_aligned", "median": "torch", "resized": "depth"}
 _PACKNET |= {"depth_min": 0.0, "clamp": (0.0, 80.0)}
 _IMPROVED = replace(
     _EIGEN,
@@ -200,7 +206,7 @@ _NYU = Protocol(
     metrics=("abs_rel", "sq_rel", "rmse", "rmse_log", "log10", "a1", "a2", "a3"),
     frame=NYU_FRAME,
 )
-_NYU_BDEDEPTH = {"depth_max": 10.0, "resized": "depth", "clamp": (None, 10.0), "metrics": SEVEN}
+_NYU_BDEDEPTH: dict[str, Any] = {"depth_max": 10.0, "resized": "depth", "clamp": (None, 10.0), "metrics": SEVEN}
 _NYU_BDEDEPTH |= {"variant": "bdedepth", "median": "torch", "ratio_ddof": 1}
 _MAKE3D = Protocol(
     name="make3d",

@@ -19,14 +19,12 @@ class Box:
 
     def slices(self, height: int, width: int) -> tuple[slice, slice]:
         """The rectangle in an image of (height, width); fractions are truncated, as published."""
-        if self.unit == "fraction":
-            ends = [(int(low * n), int(high * n)) for (low, high), n in ((self.rows, height), (self.columns, width))]
-        else:
-            ends = [
-                (int(low), n if high is None else int(high))
-                for (low, high), n in ((self.rows, height), (self.columns, width))
-            ]
-        return slice(*ends[0]), slice(*ends[1])
+        return self._span(self.rows, height), self._span(self.columns, width)
+
+    def _span(self, axis: tuple[float, float | None], length: int) -> slice:
+        factor = length if self.unit == "fraction" else 1
+        low, high = axis
+        return slice(int(low * factor), length if high is None else int(high * factor))
 
     def describe(self) -> str:
         """For example "rows 256 to the end, columns 192 to 1856"."""
