@@ -9,13 +9,12 @@ also holds, and static frames. Without --config it checks the sample recipe. Exi
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Iterable
 
 from tqdm import tqdm
 
 from mdtk.config import load_config
+from mdtk.config.command_line import ToolParser
 from mdtk.core.errors import run_tool
 from mdtk.core.files import ROOT
 from mdtk.datasets.prepare.check_recipe import build_checks
@@ -26,12 +25,11 @@ def progress(items: Iterable, total: int) -> Iterable:
     return tqdm(items, total=total, unit="file", leave=False, disable=None)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main() -> int:
+    parser = ToolParser(__doc__)
     parser.add_argument("--config", help="a recipe, e.g. configs/kitti/monodepth2_mono_640x192.yaml")
     parser.add_argument("--quick", action="store_true", help="files must be there, but are not decoded")
-    parser.add_argument("overrides", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="configuration keys to set")
-    args = parser.parse_args()
+    args = parser.parse_tool_args()
     cfg = load_config(args.config or ROOT / "configs" / "sample" / "monodepth2.yaml", args.overrides)
     rows = [get_protocol(name) for name in cfg.EVAL.PROTOCOLS]
     tests = [(row.dataset, row.split, row.ground_truth) for row in rows]
@@ -43,8 +41,8 @@ def main() -> None:
         summaries.append(checked.summary())
     print("\n".join(summaries))
     print(f"training would fail: {fatal} problems" if fatal else "training can start")
-    sys.exit(1 if fatal else 0)
+    return 1 if fatal else 0
 
 
 if __name__ == "__main__":
-    run_tool(main)
+    raise SystemExit(run_tool(main))

@@ -9,20 +9,18 @@ KEY VALUE pairs give what the files do not tell, e.g. MODEL.MAX_DEPTH 10 DATA.WI
 
 from __future__ import annotations
 
-import argparse
-
+from mdtk.config.command_line import ToolParser
 from mdtk.convert.formats import CONVERTERS, convert
 from mdtk.core.errors import run_tool
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument("--input", required=True, help="a checkpoint's folder or file")
     parser.add_argument("--output", required=True, help="native weights file to write")
     parser.add_argument("--format", default="auto", choices=["auto", *CONVERTERS])
     parser.add_argument("--pose_input", help="for ImageNet weights: those of a pose encoder of another backbone")
-    parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="configuration keys to set")
-    args = parser.parse_intermixed_args()
+    args = parser.parse_tool_args()
     converted = convert(args.input, args.format, args.overrides, args.pose_input)
     converted.save(args.output)
     model, data = converted.cfg.MODEL, converted.cfg.DATA
@@ -38,4 +36,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_tool(main)
+    raise SystemExit(run_tool(main))

@@ -7,8 +7,8 @@ override the checkpoint's configuration, for example ROOTS.KITTI_RAW /data/kitti
 from __future__ import annotations
 
 import argparse
-import sys
 
+from mdtk.config.command_line import ToolParser
 from mdtk.core.errors import run_tool
 from mdtk.evaluation.command import SUBMISSIONS, run
 from mdtk.evaluation.io.external import KINDS
@@ -16,8 +16,8 @@ from mdtk.evaluation.scoring.alignment import ALIGNMENTS
 from mdtk.evaluation.scoring.protocols import benchmarks, variants
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main() -> int:
+    parser = ToolParser(__doc__)
     add = parser.add_argument
     add("--checkpoint", default="", help="a native or converted .pth")
     add("--config", default="", help="a recipe whose keys go over the checkpoint's own")
@@ -42,10 +42,9 @@ def main() -> None:
     add("--skip_empty", action="store_true", help="leave out images without a valid ground-truth pixel")
     add("--report", action="store_true", help="write an HTML report with pictures for each benchmark")
     add("--output", default="", help="folder of the results; default: evaluation/ beside the checkpoint")
-    add("overrides", nargs="*", metavar="KEY VALUE", help="configuration keys")
-    if run(parser.parse_intermixed_args()):  # what failed is said already
-        sys.exit(1)
+    failed = run(parser.parse_tool_args())
+    return 1 if failed else 0  # what failed is said already
 
 
 if __name__ == "__main__":
-    run_tool(main)
+    raise SystemExit(run_tool(main))

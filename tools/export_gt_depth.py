@@ -8,11 +8,11 @@ Cityscapes: from the disparity and camera files; --output FOLDER writes the publ
 
 from __future__ import annotations
 
-import argparse
 from functools import partial
 
 from tqdm import tqdm
 
+from mdtk.config.command_line import ToolParser
 from mdtk.core.errors import run_tool
 from mdtk.datasets.depth_files import depths_in_order, export_depths
 from mdtk.datasets.registry import DATASETS
@@ -27,7 +27,7 @@ SOURCES = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument("--data_path", help="data root (not needed with --input)")
     parser.add_argument("--dataset", default="kitti", choices=["kitti", "cityscapes"])
     parser.add_argument(
@@ -35,7 +35,7 @@ def main() -> None:
     )
     parser.add_argument("--input", help="published ground truth to read instead of the data set")
     parser.add_argument("--output", required=True, help="FILE.npz, or a folder for numbered .npy files")
-    args = parser.parse_args()
+    args = parser.parse_tool_args(keys=[])
     split = args.split or ("eigen" if args.dataset == "kitti" else "test")
     if (args.dataset, split) not in SOURCES:
         parser.error(f"{args.dataset} has no --split {split}")
@@ -51,4 +51,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_tool(main)
+    raise SystemExit(run_tool(main))

@@ -8,25 +8,26 @@ Input `image`: float (B, 3, H, W), RGB in 0 … 1, at the network's size. Output
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
 import torch
 
+from mdtk.config import load_config
+from mdtk.config.command_line import ToolParser
 from mdtk.core.errors import run_tool
-from mdtk.datasets.image_files import resize
-from mdtk.datasets.reader import open_rgb
+from mdtk.datasets.image_files import open_rgb, resize
 from mdtk.inference.onnx_file import export_onnx, require
 from mdtk.models import LoadedModel, load_model
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument("--checkpoint", required=True, help="a native or converted checkpoint")
     parser.add_argument("--output", type=Path, required=True, help="the .onnx file to write")
     parser.add_argument("--image_path", type=Path, nargs="+", default=[], help="images to compare on; default: noise")
     parser.add_argument("--tolerance", type=float, default=1e-4, help="difference allowed, of the greatest disparity")
-    args = parser.parse_args()
+    args = parser.parse_tool_args(keys=["PLUGINS"])
+    load_config(None, args.overrides)  # imports the plugins
     require()
     model = load_model(args.checkpoint)
     parity = export_onnx(model, args.output, images_for(model, args.image_path), args.tolerance)
@@ -45,4 +46,4 @@ def images_for(model: LoadedModel, paths: list[Path]) -> torch.Tensor:
 
 
 if __name__ == "__main__":
-    run_tool(main)
+    raise SystemExit(run_tool(main))

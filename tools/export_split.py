@@ -5,8 +5,7 @@ Published lists come from the project's compact form; test lists keep their publ
 
 from __future__ import annotations
 
-import argparse
-
+from mdtk.config.command_line import ToolParser
 from mdtk.core.errors import run_tool
 from mdtk.core.files import write_text
 from mdtk.datasets.compact_splits import names
@@ -14,13 +13,13 @@ from mdtk.datasets.splits import as_text, kitti_archives, load_split
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--split", help=f"the list: {', '.join(names())}; or a text file")
     what.add_argument("--kitti_archives", action="store_true", help="the URLs of the KITTI raw archives for all lists")
     parser.add_argument("--data_path", help="a data root whose own lists in splits/ come first")
     parser.add_argument("--output", required=True, help="the text file to write")
-    args = parser.parse_args()
+    args = parser.parse_tool_args(keys=[])
     if args.kitti_archives:
         lines, origin = kitti_archives(), "rule over the KITTI lists"
     else:
@@ -31,4 +30,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_tool(main)
+    raise SystemExit(run_tool(main))

@@ -6,18 +6,16 @@ python tools/fetch_weights.py --config FILE [KEY VALUE ...]
 
 from __future__ import annotations
 
-import argparse
-
 from mdtk.config import load_config
+from mdtk.config.command_line import ToolParser
 from mdtk.core.errors import run_tool
 from mdtk.models.encoders import build_encoder
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument("--config", required=True)
-    parser.add_argument("overrides", nargs="*", metavar="KEY VALUE")
-    args = parser.parse_intermixed_args()
+    args = parser.parse_tool_args()
     model = load_config(args.config, args.overrides).MODEL
     if not model.PRETRAINED:
         print("MODEL.PRETRAINED is false: nothing to fetch")
@@ -31,4 +29,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_tool(main)
+    raise SystemExit(run_tool(main))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
+from mdtk.config.command_line import ToolParser
 from mdtk.core.errors import MdtkError, run_tool
 from mdtk.core.files import write_text
 from mdtk.datasets.prepare.nyu_split import RULE, Options, make_split
@@ -15,9 +15,7 @@ from mdtk.datasets.splits import as_text, text_path
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, epilog=RULE, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ToolParser(__doc__, epilog=RULE)
     parser.add_argument("--data_path", required=True, type=Path, help="NYU root, with nyu_depth_v2/<scene>/")
     parser.add_argument("--output", type=Path, help="default: <data_path>/splits/nyuv2/train_files.txt, the root's own")
     parser.add_argument("--step", type=int, default=10, help="raw frames between neighbours (default 10)")
@@ -26,7 +24,7 @@ def main() -> None:
     parser.add_argument("--min_motion", type=float, default=3.0, help="0 ... 255 (default 3); 0 keeps static frames")
     parser.add_argument("--val_every", type=int, default=20, help="one scene in so many is val (default 20); 0: none")
     parser.add_argument("--overwrite", action="store_true", help="replace lists that are there")
-    args = parser.parse_args()
+    args = parser.parse_tool_args(keys=[])
     if args.step < 1 or args.every < 1 or args.rate <= 0:
         raise MdtkError("--step, --every and --rate must be positive")
     train = args.output or text_path(args.data_path, "nyuv2/train")
@@ -50,4 +48,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_tool(main)
+    raise SystemExit(run_tool(main))

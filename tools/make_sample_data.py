@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
-
+from mdtk.config.command_line import ToolParser
 from mdtk.core.errors import run_tool
 from mdtk.synthetic import LAYOUTS, SCALES, make_sample
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument("--output", default="datasets/sample", help="folder to write")
     parser.add_argument("--scale", default="small", choices=SCALES, help="how much: drives, frames, image size")
     parser.add_argument("--seed", type=int, default=0, help="another seed is another world")
     parser.add_argument("--only", help=f"comma-separated datasets out of {','.join(LAYOUTS)}; default: all")
     parser.add_argument("--jobs", type=int, help="processes; default: the CPUs at hand")
-    args = parser.parse_args()
+    args = parser.parse_tool_args(keys=[])
     only = args.only.split(",") if args.only else None
     for dataset, state in make_sample(args.output, args.scale, args.seed, only, args.jobs).items():
         print(f"{state:6} {args.output}/{dataset}")
 
 
 if __name__ == "__main__":
-    run_tool(main)
+    raise SystemExit(run_tool(main))

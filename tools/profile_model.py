@@ -6,11 +6,11 @@ python tools/profile_model.py --config FILE [--batch_size N] [--warmup N] [--rep
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import json
 
 from mdtk.config import load_config
+from mdtk.config.command_line import ToolParser
 from mdtk.core.distributed import pick_device
 from mdtk.core.errors import run_tool
 from mdtk.core.files import write_text
@@ -19,14 +19,13 @@ from mdtk.models.system import build_model
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument("--config", help="a recipe; without it the defaults")
     parser.add_argument("--batch_size", type=int, default=1)
     parser.add_argument("--warmup", type=int, default=5, help="runs before the timed ones")
     parser.add_argument("--repeats", type=int, default=20, help="timed runs")
     parser.add_argument("--output", help="also write everything as JSON here")
-    parser.add_argument("overrides", nargs="*", metavar="KEY VALUE", help="configuration keys to set")
-    args = parser.parse_intermixed_args()
+    args = parser.parse_tool_args()
     cfg = load_config(args.config, [*args.overrides, "MODEL.PRETRAINED", "false"])  # costs do not depend on values
     system = build_model(cfg)
     costs = part_costs(system, cfg.DATA.HEIGHT, cfg.DATA.WIDTH)
@@ -55,4 +54,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_tool(main)
+    raise SystemExit(run_tool(main))

@@ -10,9 +10,10 @@ the scale comes from. Without --output, files go beside the image, or for a fold
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
+from mdtk.config import load_config
+from mdtk.config.command_line import ToolParser
 from mdtk.core.distributed import pick_device
 from mdtk.core.errors import run_tool
 from mdtk.inference import Predictor, Saves, depth_scale, predict_images, write_sheet
@@ -20,7 +21,7 @@ from mdtk.models import load_model
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument("--image_path", type=Path, required=True, help="an image, or a folder of images")
     parser.add_argument("--checkpoint", required=True, help="a native or converted checkpoint")
     parser.add_argument("--output", type=Path, help="folder to write to")
@@ -38,7 +39,8 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path, help="a contact sheet PNG of some images with their disparity")
     parser.add_argument("--post_process", action="store_true", help="average with the mirrored image's prediction")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    args = parser.parse_args()
+    args = parser.parse_tool_args(keys=["PLUGINS"])
+    load_config(None, args.overrides)  # imports the plugins
     device = pick_device(args.device)
     model = load_model(args.checkpoint, device)
     scale = depth_scale(model.cfg, args.scale)
@@ -57,4 +59,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_tool(main)
+    raise SystemExit(run_tool(main))

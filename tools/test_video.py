@@ -6,9 +6,10 @@ python tools/test_video.py --image_path FOLDER|VIDEO --checkpoint FILE.pth --out
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 
+from mdtk.config import load_config
+from mdtk.config.command_line import ToolParser
 from mdtk.core.distributed import pick_device
 from mdtk.core.errors import MdtkError, run_tool
 from mdtk.inference import Predictor, predict_film
@@ -18,7 +19,7 @@ from mdtk.viz.film import check_suffix
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = ToolParser(__doc__)
     parser.add_argument("--image_path", type=Path, required=True, help="a folder of frames, or a video file")
     parser.add_argument("--checkpoint", required=True, help="a native or converted checkpoint")
     parser.add_argument("--output", type=Path, required=True, help="out.gif or out.mp4")
@@ -28,7 +29,8 @@ def main() -> None:
     parser.add_argument("--width", type=int, default=0, help="pixels; 0: at most 480 for a GIF, 960 for an MP4")
     parser.add_argument("--post_process", action="store_true", help="average with the mirrored image's prediction")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    args = parser.parse_args()
+    args = parser.parse_tool_args(keys=["PLUGINS"])
+    load_config(None, args.overrides)  # imports the plugins
     for name, minimum in (("stride", 1), ("max_frames", 0), ("fps", 0), ("width", 0)):
         if getattr(args, name) < minimum:
             raise MdtkError(f"--{name} is {getattr(args, name)}; it must be at least {minimum}")
@@ -47,4 +49,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_tool(main)
+    raise SystemExit(run_tool(main))

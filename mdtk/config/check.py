@@ -1,31 +1,25 @@
-"""Which values of the configuration cannot work, each with one sentence that names the key and what it takes."""
+"""Values of the configuration that do not go together, each with one sentence that names the key and what it takes."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from yacs.config import CfgNode
 
-from mdtk.config.defaults import CHOICES, LEAST
 from mdtk.core.errors import MdtkError
 
 
-def check_values(cfg: CfgNode, flat: Mapping[str, Any], sets: Sequence[CfgNode]) -> None:
-    """Refuses values that cannot work. `flat`: every (dotted) key's value; `sets`: one DATA node a training set."""
-    for key, choices in CHOICES.items():
-        if flat[key] not in choices:
-            raise MdtkError(f"{key} is {flat[key]!r}; it takes one of {', '.join(map(str, choices))}")
-    for key, least in LEAST.items():
-        if flat[key] < least:
-            raise MdtkError(f"{key} is {flat[key]}; it must be at least {least}")
-    for key in ("DATA.HEIGHT", "DATA.WIDTH"):
-        if flat[key] < 32 or flat[key] % 32:
-            near = max(32, round(flat[key] / 32) * 32)
-            raise MdtkError(f"{key} is {flat[key]}; it must be a multiple of 32, for example {near}")
+def check_values(cfg: CfgNode, sets: Sequence[CfgNode]) -> None:
+    """Refuses values that do not go together; each key's own range is in `sections`. `sets`: one DATA node each."""
+    for key, size in (("DATA.HEIGHT", cfg.DATA.HEIGHT), ("DATA.WIDTH", cfg.DATA.WIDTH)):
+        if size % 32:
+            near = max(32, round(size / 32) * 32)
+            raise MdtkError(f"{key} is {size}; it must be a multiple of 32, for example {near}")
+    if cfg.EVAL.MAX_DEPTH and not cfg.EVAL.MIN_DEPTH < cfg.EVAL.MAX_DEPTH:
+        raise MdtkError(f"EVAL.MIN_DEPTH {cfg.EVAL.MIN_DEPTH:g} must be below EVAL.MAX_DEPTH {cfg.EVAL.MAX_DEPTH:g}")
     _check_model(cfg)
-    _check_solver(cfg)
+    _check_views(cfg)
+    _check_others(cfg)
     for node in sets:
         _check_data(node, cfg)
     if cfg.DATA.STEREO and len({node.BASELINE > 0 for node in sets}) > 1:
@@ -34,14 +28,15 @@ def check_values(cfg: CfgNode, flat: Mapping[str, Any], sets: Sequence[CfgNode])
 
 def _check_model(cfg: CfgNode) -> None:
     model = cfg.MODEL
-    if not model.SCALES or any(s not in (0, 1, 2, 3) for s in model.SCALES) or 0 not in model.SCALES:
+    if 0 not in model.SCALES or len(set(model.SCALES)) != len(model.SCALES):
         raise MdtkError(f"MODEL.SCALES is {model.SCALES}; it takes 0 and any of 1, 2, 3")
     if not 0 < model.MIN_DEPTH < model.MAX_DEPTH:
         raise MdtkError(
-            f"MODEL.MIN_DEPTH {model.MIN_DEPTH} and MODEL.MAX_DEPTH {model.MAX_DEPTH} must hold 0 < least < greatest"
+            f"MODEL.MIN_DEPTH {model.MIN_DEPTH} and MODEL.MAX_DEPTH {model.MAX_DEPTH} must hold 0 < minimum < maximum"
         )
-    if not 0 < model.INIT_SIGMOID < 1:
-        raise MdtkError(f"MODEL.INIT_SIGMOID is {model.INIT_SIGMOID}; it lies between 0 and 1")
+    offsets = model.INPUT_OFFSETS
+    if 0 not in offsets or len(set(offsets)) != len(offsets) or not set(offsets) <= {0, *cfg.DATA.SOURCES}:
+        raise MdtkError(f"MODEL.INPUT_OFFSETS is {offsets}; it takes 0 and any of DATA.SOURCES {cfg.DATA.SOURCES}")
     if model.PREDICTIVE_MASK and (cfg.VIEWS.LOCAL_CROP or cfg.VIEWS.SPLIT_PERMUTE):
         raise MdtkError("MODEL.PREDICTIVE_MASK knows the whole image only; set VIEWS.LOCAL_CROP, SPLIT_PERMUTE false")
     if model.PREDICTIVE_MASK and cfg.LOSS.AUTOMASK:
@@ -57,23 +52,21 @@ def _check_model(cfg: CfgNode) -> None:
         )
     if model.WEIGHTS_PARTS and not model.WEIGHTS:
         raise MdtkError(f"MODEL.WEIGHTS_PARTS {model.WEIGHTS_PARTS} names parts of no file; set MODEL.WEIGHTS")
-    _check_interval("VIEWS.CROP_RATIO", cfg.VIEWS.CROP_RATIO, 1, 10)
-    _check_interval("VIEWS.PERMUTE_RATIO", cfg.VIEWS.PERMUTE_RATIO, 0, 1)
 
 
-def _check_interval(key: str, values: list, least: float, greatest: float) -> None:
-    if len(values) != 2 or not least <= values[0] <= values[1] <= greatest:
-        raise MdtkError(f"{key} is {values}; it takes two numbers, {least} <= low <= high <= {greatest}")
+def _check_views(cfg: CfgNode) -> None:
+    pairs = {"VIEWS.CROP_RATIO": cfg.VIEWS.CROP_RATIO, "VIEWS.PERMUTE_RATIO": cfg.VIEWS.PERMUTE_RATIO}
+    for key, (low, high) in pairs.items():
+        if low > high:
+            raise MdtkError(f"{key} is {[low, high]}; it takes two numbers, the smaller one first")
 
 
-def _check_solver(cfg: CfgNode) -> None:
-    solver = cfg.SOLVER
-    if not 0 < solver.LR < math.inf:
-        raise MdtkError(f"SOLVER.LR is {solver.LR}; it must be positive")
-    if len(solver.BETAS) != 2 or not all(0 <= beta < 1 for beta in solver.BETAS):
-        raise MdtkError(f"SOLVER.BETAS is {solver.BETAS}; it takes two numbers in 0 … 1, for example [0.9, 0.999]")
-    if not 0 <= solver.EMA < 1:
-        raise MdtkError(f"SOLVER.EMA is {solver.EMA}; it takes a decay in 0 … 1, for example 0.999")
+def _check_others(cfg: CfgNode) -> None:
+    lists = {"AUGMENT.OTHERS": cfg.AUGMENT.OTHERS, "VIEWS.OTHERS": cfg.VIEWS.OTHERS, "LOSS.OTHERS": cfg.LOSS.OTHERS}
+    for key, mappings in lists.items():
+        for mapping in mappings:
+            if not isinstance(mapping.get("NAME"), str):
+                raise MdtkError(f"{key} holds {mapping}; each mapping needs a NAME, like {{NAME: mine, WEIGHT: 0.1}}")
 
 
 def _check_data(node: CfgNode, cfg: CfgNode) -> None:
@@ -88,12 +81,10 @@ def _check_data(node: CfgNode, cfg: CfgNode) -> None:
     if node.SOURCES and cfg.MODEL.POSE == "none":
         raise MdtkError("MODEL.POSE none has no motion for DATA.SOURCES; set DATA.SOURCES [] and DATA.STEREO true")
     values = node.DEPTH_RANGE
-    if len(values) != 2 or (any(values) and not 0 < values[0] < values[1]):
-        raise MdtkError(f"DATA.DEPTH_RANGE is {node.DEPTH_RANGE}; it takes least and greatest depth, or [0, 0]")
+    if any(values) and not 0 < values[0] < values[1]:
+        raise MdtkError(f"DATA.DEPTH_RANGE is {values}; it takes minimum and maximum depth, or [0, 0]")
     if node.NAME == "sequence":
         sequence = node.SEQUENCE
-        if len(sequence.K) not in (0, 4) or len(sequence.K_SIZE) not in (0, 2):
-            raise MdtkError("DATA.SEQUENCE.K takes fx, fy, cx, cy and DATA.SEQUENCE.K_SIZE width, height, in pixels")
         if sequence.K and not sequence.K_SIZE:
             raise MdtkError(
                 "DATA.SEQUENCE.K is set without DATA.SEQUENCE.K_SIZE; add the width and height K belongs to"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +15,41 @@ import yaml
 from yacs.config import CfgNode
 
 from mdtk.config.check import check_values
-from mdtk.config.defaults import _C, ELEMENTS, RUNTIME_KEYS
+from mdtk.config.keys import tree
+from mdtk.config.sections import RENAMED, SECTIONS
 from mdtk.core.errors import MdtkError
+from mdtk.core.registry import import_plugins
+
+_DEFAULTS, KEYS = tree(SECTIONS)
+# Data roots by dataset, relative ones from $MDTK_DATASETS, else ./datasets. An open node: it takes the name of any
+# dataset reader, in capitals; one that is not given is the reader's name in small letters.
+_DEFAULTS.ROOTS = CfgNode()
+_OPEN = ("ROOTS",)
+RUNTIME_KEYS = (*_OPEN, *(name for name, one in KEYS.items() if one.runtime))
 
 
 def default_config() -> CfgNode:
     """A fresh, mutable tree of all keys."""
-    return _C.clone()
+    return _DEFAULTS.clone()
 
 
 def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -> CfgNode:
-    """Defaults, then the recipe `path`, then `KEY VALUE` pairs; checked and frozen."""
+    """Defaults, then the recipe `path`, then `KEY VALUE` pairs; checked and frozen. Imports the PLUGINS they name."""
     cfg = default_config()
     if path:
         merge_mapping(cfg, read_recipe(Path(path)), str(path))
     override(cfg, overrides)
     check(cfg)
+    import_plugins(cfg.PLUGINS, str(path or "command line"))
     cfg.freeze()
     return cfg
 
 
 def config_from_text(text: str, origin: str) -> CfgNode:
-    """The tree that `dump` wrote, completed by defaults for keys that are newer than the text; checked and frozen."""
+    """The tree that `dump` wrote, completed by defaults for keys that are newer than the text; checked and frozen.
+
+    The PLUGINS that it names are not imported: a checkpoint may come from anybody.
+    """
     cfg = default_config()
     merge_mapping(cfg, _parse(text, origin), origin)
     check(cfg)
@@ -81,24 +94,26 @@ def _merge_into(target: dict, source: dict) -> None:
 def merge_mapping(cfg: CfgNode, mapping: dict, origin: str, prefix: str = "") -> None:
     """Sets every key of `mapping` in `cfg`; an unknown key or a wrong type is an error that names it."""
     for key, value in mapping.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, dict) and isinstance(cfg.get(key), CfgNode):
-            merge_mapping(cfg[key], value, origin, f"{name}.")
+        name = RENAMED.get(f"{prefix}{key}", f"{prefix}{key}")
+        leaf = name.rpartition(".")[2]
+        if isinstance(value, dict) and isinstance(cfg.get(leaf), CfgNode):
+            merge_mapping(cfg[leaf], value, origin, f"{name}.")
         else:
-            _set(cfg, key, value, name, origin)
+            _set(cfg, leaf, value, name, origin)
 
 
 def override(cfg: CfgNode, pairs: Sequence[str]) -> None:
     """Applies `KEY VALUE KEY VALUE …`; values are read as YAML (`1e-4`, `[0, 1]`, `true`, text)."""
     if len(pairs) % 2:
         raise MdtkError(f"overrides come in pairs KEY VALUE; '{pairs[-1]}' has no value")
-    for key, text in zip(pairs[::2], pairs[1::2], strict=True):
+    for word, text in zip(pairs[::2], pairs[1::2], strict=True):
+        key = RENAMED.get(word, word)
         node, leaf = _descend(cfg, key)
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise MdtkError(f"{key}: cannot read the value '{text}'") from error
-        if isinstance(node.get(leaf), str) and not isinstance(value, (str, type(None))):
+        if isinstance(node.get(leaf, ""), str) and not isinstance(value, (str, type(None))):
             value = text  # OUT_DIR 2011_09_26 is a name, though YAML reads a number
         _set(node, leaf, value, key, "command line")
 
@@ -113,13 +128,14 @@ def _descend(cfg: CfgNode, key: str) -> tuple[CfgNode, str]:
 
 
 def _set(node: CfgNode, key: str, value: Any, name: str, origin: str) -> None:
-    if key not in node:
+    known = key in node or (name.rpartition(".")[0] in _OPEN and key.isupper())
+    if not known:
         raise MdtkError(_unknown(name, origin))
-    node[key] = _coerce(value, node[key], name, origin)
+    node[key] = _coerce(value, node.get(key, ""), name, origin)
 
 
 def _unknown(name: str, origin: str) -> str:
-    near = difflib.get_close_matches(name, list(_C_KEYS), n=1, cutoff=0.0)
+    near = difflib.get_close_matches(name, list(KEYS), n=1, cutoff=0.0)
     return f"{origin}: unknown key {name}; the nearest is {near[0]}"
 
 
@@ -145,25 +161,22 @@ def _coerce(value: Any, default: Any, name: str, origin: str) -> Any:
 
 def _element(item: Any, name: str, origin: str) -> Any:
     """An element of the list `name`, in the type that ELEMENTS says."""
-    wanted = ELEMENTS[name]
+    wanted = KEYS[name].element
     if wanted is float and isinstance(item, (int, float, str)) and not isinstance(item, bool):
         with contextlib.suppress(ValueError):
             return float(item)
     elif type(item) is wanted:
         return item
-    raise MdtkError(f"{origin}: {name} is a list of {wanted.__name__}, it cannot hold {item!r}")
+    raise MdtkError(f"{origin}: {name} is a list of {getattr(wanted, '__name__', 'values')}, it cannot hold {item!r}")
 
 
-def flatten(cfg: CfgNode, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(cfg: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Every (dotted key, value) of the tree."""
     for key, value in cfg.items():
         if isinstance(value, CfgNode):
             yield from flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
-
-
-_C_KEYS = dict(flatten(_C))
 
 
 def dump(cfg: CfgNode) -> str:
@@ -213,4 +226,9 @@ def depth_range(node: CfgNode, cfg: CfgNode) -> tuple[float, float]:
 
 def check(cfg: CfgNode) -> None:
     """Values that cannot work are refused here, with the key and what it takes."""
-    check_values(cfg, dict(flatten(cfg)), data_sets(cfg))
+    sets = data_sets(cfg)
+    for node in [cfg, *({"DATA": one} for one in sets if cfg.DATA.SETS)]:
+        for name, value in flatten(node):
+            if name in KEYS:
+                KEYS[name].check(value)
+    check_values(cfg, sets)

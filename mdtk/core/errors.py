@@ -16,18 +16,18 @@ def sentence(error: MdtkError) -> str:
     return str(error).rstrip().rsplit("MdtkError: ", 1)[-1]
 
 
-def run_tool(main: Callable[[], None]) -> None:
-    """Runs a command-line tool: an `MdtkError` becomes one line on stderr and exit status 1, Ctrl-C status 130.
+def run_tool(main: Callable[[], int | None]) -> int:
+    """Runs a command-line tool and gives its exit status: what `main` returns (None: 0).
 
-    `MDTK_DEBUG=1` shows the traceback instead.
+    An `MdtkError` becomes one line on stderr and status 1 (with `MDTK_DEBUG=1` its traceback), Ctrl-C status 130.
     """
     try:
-        main()
+        return main() or 0
     except MdtkError as error:
         if os.environ.get("MDTK_DEBUG") == "1":
             raise
         print(f"error: {sentence(error)}", file=sys.stderr)
-        sys.exit(1)
+        return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        sys.exit(130)
+        return 130

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -60,3 +61,23 @@ def read_grey_png(path: Path, what: str, hint: str, eight_bits: bool = False) ->
         bits = "an 8- or 16-bit" if eight_bits else "a 16-bit"
         raise MdtkError(f"{path}: is a {mode} image, but the {what} is {bits} grey PNG; give the original file")
     return stored.astype(np.float32)
+
+
+def open_rgb(path: Path) -> Image.Image:
+    """Decodes an image file to RGB; a missing or corrupt file is one sentence that names it."""
+    try:
+        with Image.open(path) as image:
+            return image.convert("RGB")
+    except FileNotFoundError as error:
+        raise MdtkError(f"image not found: {path}; run tools/check_data.py to list every missing file") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise MdtkError(f"image cannot be read: {path} ({error}); fetch or extract it again") from error
+
+
+def find_image(stem: Path, suffixes: Sequence[str] = (".png", ".jpg", ".jpeg")) -> Path:
+    """`stem` with the suffix that exists; the first suffix's path when none does (so that errors name a path)."""
+    for suffix in suffixes:
+        path = stem.with_name(stem.name + suffix)
+        if path.is_file():
+            return path
+    return stem.with_name(stem.name + suffixes[0])

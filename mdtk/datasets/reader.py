@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 from PIL import Image
 
+from mdtk.config.sections import SequenceSection
 from mdtk.core.errors import MdtkError
+from mdtk.core.files import resolve_data
+from mdtk.datasets.splits import load_split
 from mdtk.geometry.camera import resize_K
 
 Offset = int | str  # a frame offset, or STEREO
 STEREO = "s"  # the other camera of the rig at the target's time
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """Where a dataset is and how it is read: what the DATA and ROOTS keys say."""
+
+    root: str  # as the recipe names it
+    intrinsics: str = "nominal"
+    sources: tuple[int, ...] = ()  # frame offsets that an entry needs
+    sequence: SequenceSection = field(default_factory=SequenceSection)
+    needs_camera: bool = True  # False: frames whose K is unknown will do
+    val_split: str = ""  # what a protocol's list "val" means; empty: the reader decides
 
 
 class DatasetReader(abc.ABC):
@@ -25,7 +41,8 @@ class DatasetReader(abc.ABC):
     undistortion and crop, before any resize. Unknown entries and missing files raise `MdtkError` naming them.
     """
 
-    key: ClassVar[str]  # the name in DATASETS and in DATA.NAME
+    key: ClassVar[str]  # the name that it is registered under
+    roots_differ: ClassVar[bool] = True  # False: it has no root of its own in ROOTS
     hint: ClassVar[str] = "see datasets/README.md for the expected tree"  # closes "not found" errors
 
     def __init__(self, root: str | Path, lines: Sequence[str], intrinsics_mode: str = "nominal") -> None:
@@ -34,6 +51,24 @@ class DatasetReader(abc.ABC):
         self.intrinsics_mode = intrinsics_mode
         if not self.root.is_dir():
             raise MdtkError(f"data root of {self.key} not found: {self.root}; {self.hint}")
+
+    @classmethod
+    def open(cls, source: DataSource, split: str) -> DatasetReader:
+        """The reader of a data root over the list `split`: one of the root's own, a published one, or a text file."""
+        if reason := cls.absent_reason(source):
+            raise MdtkError(reason)
+        path = resolve_data(source.root)
+        return cls(path, load_split(split, path).lines, source.intrinsics)
+
+    @classmethod
+    def absent_reason(cls, source: DataSource) -> str:
+        """Why there is no data, in one sentence; empty where there is some."""
+        path = resolve_data(source.root)
+        if path.is_dir():
+            return ""
+        generated = Path(source.root).parts[:1] == ("sample",)
+        hint = f"python tools/make_sample_data.py --output {path.parent} makes it" if generated else cls.hint
+        return f"data root of {cls.key} not found: {path}; {hint}"
 
     def __len__(self) -> int:
         return len(self.lines)
@@ -75,23 +110,3 @@ class DatasetReader(abc.ABC):
     def static_names(self) -> frozenset[str]:
         """Names of entries known to stand still."""
         return frozenset()
-
-
-def open_rgb(path: Path) -> Image.Image:
-    """Decodes an image file to RGB; a missing or corrupt file is one sentence that names it."""
-    try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except FileNotFoundError as error:
-        raise MdtkError(f"image not found: {path}; run tools/check_data.py to list every missing file") from error
-    except (OSError, SyntaxError, ValueError) as error:
-        raise MdtkError(f"image cannot be read: {path} ({error}); fetch or extract it again") from error
-
-
-def find_image(stem: Path, suffixes: Sequence[str] = (".png", ".jpg", ".jpeg")) -> Path:
-    """`stem` with the suffix that exists; the first suffix's path when none does (so that errors name a path)."""
-    for suffix in suffixes:
-        path = stem.with_name(stem.name + suffix)
-        if path.is_file():
-            return path
-    return stem.with_name(stem.name + suffixes[0])

@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> dict[str, str]:
         raise MdtkError("give --checkpoint, or --predictions of another program, or --predictor (one of the three)")
     if args.predictions and args.save_predictions:
         raise MdtkError("--save_predictions keeps what a checkpoint predicts; --predictions are files already")
-    names, pairs = names_and_pairs(args)
+    pairs = pairs_of(args)
     with distributed.process_group(load_config(args.config or None, pairs).DEVICE) as device:
         predictor, cfg, provenance = open_predictor(args, pairs, device)
         config = build_eval_config(
@@ -59,16 +59,15 @@ def run(args: argparse.Namespace) -> dict[str, str]:
             report=args.report,
             provenance=provenance | {"device": str(device)},
         )
-        return evaluate_benchmarks(config, predictor, names or default_benchmarks(cfg))
+        return evaluate_benchmarks(config, predictor, args.datasets or default_benchmarks(cfg))
 
 
-def names_and_pairs(args: argparse.Namespace) -> tuple[list[str], list[str]]:
-    """The benchmarks' names, and all KEY VALUE pairs: of flags, behind --datasets from a key on, and at the end."""
-    first = next((place for place, word in enumerate(args.datasets) if word.isupper()), len(args.datasets))
+def pairs_of(args: argparse.Namespace) -> list[str]:
+    """All KEY VALUE pairs: those that a flag stands for, then those of the command line."""
     pairs = [word for flag, pair in FLAGS.items() if getattr(args, flag) for word in pair]
     given = {key: getattr(args, flag) for flag, key in VALUES.items()}
     pairs += [word for key, value in given.items() if value is not None for word in (key, value)]
-    return args.datasets[:first], [*pairs, *args.datasets[first:], *args.overrides]
+    return [*pairs, *args.overrides]
 
 
 def open_predictor(
@@ -134,7 +133,7 @@ def _folder(args: argparse.Namespace, cfg: CfgNode) -> Path:
 def evaluate_benchmarks(config: EvalConfig, predictor: DepthPredictor, names: Sequence[str]) -> dict[str, str]:
     """Every benchmark whose data is there, a failing one does not stop the others; gives benchmark → why it failed."""
     names = distinct(names, config.variant)
-    missing = {name: reason for name in names if (reason := config.why_absent(_dataset(name, config)))}
+    missing = {name: reason for name in names if (reason := config.absent_reason(_dataset(name, config)))}
     for name, reason in missing.items():
         _say(f"not there: {name}: {reason}")
     found: list[Evaluation] = []

@@ -11,11 +11,10 @@ from typing import Any
 from yacs.config import CfgNode
 
 from mdtk.config import check, data_sets, differences, merge_mapping, override, read_recipe, set_of
-from mdtk.config.defaults import PUBLISHED_BASELINE
+from mdtk.config.sections import PUBLISHED_BASELINE, DataSection, EvalSection
 from mdtk.core.errors import MdtkError
-from mdtk.core.files import resolve_data
 from mdtk.datasets.reader import DatasetReader
-from mdtk.datasets.registry import DATASETS, build_eval_reader, build_reader
+from mdtk.datasets.registry import absent_reason, build_eval_reader, build_reader
 from mdtk.evaluation.baselines import Baselines
 from mdtk.evaluation.ground_truth import read_baselines
 from mdtk.evaluation.scoring.protocols import Protocol, get_protocol
@@ -31,7 +30,7 @@ class EvalConfig:
     """What an evaluation does beside its protocol and its predictor. `build_eval_config` makes it."""
 
     open_reader: Callable[[str, str], DatasetReader]  # dataset and list → its reader
-    why_absent: Callable[[str], str]  # dataset → why its data is not there; empty: it is
+    absent_reason: Callable[[str], str]  # dataset → why its data is not there; empty: it is
     baselines: Callable[[], Baselines] | None = None  # of the training data, read once; None: leave them out
     scale: ScaleMode = field(default_factory=ScaleMode)  # of the predictor that is evaluated
     variant: str = ""  # of the protocols that are named without one
@@ -64,54 +63,48 @@ def build_eval_config(
     `stereo` overrides whether predicted depth is in stereo's unit; `baselines` False leaves the baseline predictors
     out; `choices` are fields of `EvalConfig` that no key holds.
     """
+    keys = EvalSection.of(cfg)
     return EvalConfig(
         open_reader=lambda dataset, split: build_eval_reader(dataset, cfg, split),
-        why_absent=lambda dataset: _why_absent(dataset, cfg),
+        absent_reason=lambda dataset: absent_reason(dataset, cfg),
         baselines=functools.cache(lambda: build_baselines(cfg)) if baselines else None,
         scale=build_scale(cfg, stereo),
-        depth_range=(cfg.EVAL.MIN_DEPTH, cfg.EVAL.MAX_DEPTH),
-        batch_size=cfg.EVAL.BATCH_SIZE,
+        depth_range=(keys.min_depth, keys.max_depth),
+        batch_size=keys.batch_size,
         workers=cfg.DATA.WORKERS,
-        limit=cfg.EVAL.LIMIT,
+        limit=keys.limit,
         **choices,
     )
 
 
 def build_scale(cfg: CfgNode, stereo: bool | None = None) -> ScaleMode:
     """The scale of a model of this configuration. `stereo` overrides whether its depth is in stereo's unit."""
+    keys, baseline = EvalSection.of(cfg), DataSection.of(set_of(cfg), "DATA").baseline
     stereo = cfg.DATA.STEREO if stereo is None else stereo
-    alignment = cfg.EVAL.ALIGNMENT
+    alignment = keys.alignment
     if alignment == "auto":
         alignment = "none" if stereo else "median"
-    factor, origins = cfg.EVAL.SCALE_FACTOR, []
+    factor, origins = keys.scale_factor, []
     if factor != 1.0:
         origins.append(f"EVAL.SCALE_FACTOR {factor:g}")
-    baseline = set_of(cfg).BASELINE
     if stereo and alignment == "none" and baseline > 0:
-        factor *= cfg.EVAL.STEREO_SCALE * PUBLISHED_BASELINE / baseline
-        origins.append(f"stereo baseline {baseline:g} units, EVAL.STEREO_SCALE {cfg.EVAL.STEREO_SCALE:g}")
+        factor *= keys.stereo_scale * PUBLISHED_BASELINE / baseline
+        origins.append(f"stereo baseline {baseline:g} units, EVAL.STEREO_SCALE {keys.stereo_scale:g}")
     return ScaleMode(alignment, factor, "; ".join(origins))
 
 
 def build_baselines(cfg: CfgNode) -> Baselines:
     """The baseline predictors of the (first) training set; where it has no ground truth, they say why not."""
-    node, frames = data_sets(cfg)[0], cfg.EVAL.TRIVIAL_FRAMES
-    height, width = node.HEIGHT, node.WIDTH
+    node, frames = data_sets(cfg)[0], EvalSection.of(cfg).baseline_frames
+    data = DataSection.of(node, "DATA")
     if frames <= 0:
-        return Baselines(height, width, reason="EVAL.TRIVIAL_FRAMES is 0")
+        return Baselines(data.height, data.width, reason="EVAL.BASELINE_FRAMES is 0")
     try:
-        reader = build_reader(node, cfg, node.TRAIN_SPLIT)
+        reader = build_reader(node, cfg, data.train_split)
     except MdtkError as error:
-        return Baselines(height, width, reason=f"no training data: {error}")
-    return read_baselines(reader, f"{node.NAME}, list {node.TRAIN_SPLIT}", frames, height, width, node.WORKERS)
-
-
-def _why_absent(dataset: str, cfg: CfgNode) -> str:
-    """Looks for the data root only: what is damaged below it must fail, not be passed over."""
-    if dataset == "sequence":
-        return "" if cfg.DATA.SEQUENCE.PATHS else "DATA.SEQUENCE.PATHS is empty"
-    root = resolve_data(cfg.ROOTS[dataset.upper()])
-    return "" if root.is_dir() else f"data root not found: {root}; {DATASETS[dataset].hint}"
+        return Baselines(data.height, data.width, reason=f"no training data: {error}")
+    name = f"{data.name}, list {data.train_split}"
+    return read_baselines(reader, name, frames, data.height, data.width, data.workers)
 
 
 def merged_config(model: LoadedModel, config: str, overrides: Sequence[str]) -> CfgNode:

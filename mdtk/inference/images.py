@@ -13,7 +13,7 @@ from yacs.config import CfgNode
 from mdtk import viz
 from mdtk.core.errors import MdtkError
 from mdtk.core.spacing import evenly_spaced
-from mdtk.datasets.reader import open_rgb
+from mdtk.datasets.image_files import open_rgb
 from mdtk.datasets.sequence.clips import Camera
 from mdtk.datasets.sequence.frames import IMAGE_SUFFIXES, list_images
 from mdtk.datasets.sequence.video_frames import VIDEO_SUFFIXES

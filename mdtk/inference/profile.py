@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import thop
 import timm
 import torch
 from timm.models import is_model_in_modules
@@ -113,10 +114,6 @@ def thop_multiply_adds(module: nn.Module, *given: Given, ignored: tuple[type, ..
     """Multiply-adds of `module(*given)` by thop; layers of the types in `ignored` count nothing."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # thop warns of its own internals
-        try:
-            import thop
-        except ImportError as error:  # thop needs distutils, which Python 3.12 dropped and setuptools brings back
-            raise MdtkError(f"thop cannot be imported ({error}); run: pip install thop setuptools") from error
         nothing = {kind: thop.vision.basic_hooks.zero_ops for kind in ignored}
         total, _ = thop.profile(module, inputs=given, custom_ops=nothing, verbose=False)
     return int(total)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from yacs.config import CfgNode
 
 from mdtk.config import set_of
-from mdtk.config.defaults import PUBLISHED_BASELINE
+from mdtk.config.sections import PUBLISHED_BASELINE
 from mdtk.core.errors import MdtkError
 
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from mdtk.core.errors import MdtkError
 from mdtk.core.spacing import evenly_spaced
-from mdtk.datasets.reader import open_rgb
+from mdtk.datasets.image_files import open_rgb
 from mdtk.datasets.sequence.frames import list_frames
 from mdtk.datasets.sequence.video_frames import frame_rate, read_frames
 from mdtk.inference.predictor import Predictor, enlarge

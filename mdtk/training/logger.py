@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from mdtk.core.files import clear_torn, write_text
@@ -27,8 +28,6 @@ class Logger:
         clear_torn(out_dir)
         self._rewind(step)
         if tensorboard:
-            from torch.utils.tensorboard import SummaryWriter
-
             self.writer = SummaryWriter(str(out_dir / "tensorboard"), purge_step=step + 1)
 
     def say(self, text: str) -> None:

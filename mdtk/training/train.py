@@ -124,7 +124,7 @@ def check_protocols(cfg: CfgNode) -> None:
 
 def build_loss_options(cfg: CfgNode) -> LossOptions:
     """The LOSS keys."""
-    return LossOptions(**{key.lower(): value for key, value in cfg.LOSS.items()})
+    return LossOptions(**{key.lower(): value for key, value in cfg.LOSS.items() if key != "OTHERS"})
 
 
 def announce(run: Run, state: TrainState, samples: int) -> None:

@@ -13,9 +13,9 @@ from PIL import Image
 
 from mdtk.config import default_config
 from mdtk.core.errors import MdtkError
-from mdtk.datasets.readers.own_frames import SequenceReader
 from mdtk.datasets.sequence import video_frames as video
 from mdtk.datasets.sequence.video_frames import extract_frames, frame_rate, read_frames
+from tests.helpers.tiny import open_sequence
 
 
 def picture(number: int) -> np.ndarray:
@@ -123,7 +123,7 @@ def test_a_video_reads_as_a_sequence(tmp_path):
     path = write_video(tmp_path / "my walk.mp4")
     node = default_config().DATA
     node.SEQUENCE.PATHS, node.SEQUENCE.K, node.SEQUENCE.K_SIZE = [str(path)], [80.0, 80.0, 48.0, 32.0], [96, 64]
-    reader = SequenceReader.from_config(node, "all")
+    reader = open_sequence(node, "all")
     assert reader.lines == [f"my walk {number}" for number in range(1, 11)]
     target, source = (np.asarray(image).astype(int) for image in reader.images(3, [0, 1]))
     assert np.abs(target - picture(4)).mean() < np.abs(target - picture(5)).mean()

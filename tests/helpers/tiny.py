@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -9,6 +10,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+
+from mdtk.config import default_config
+from mdtk.datasets.readers.own_frames import SequenceReader
+from mdtk.datasets.registry import build_source
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -43,3 +48,9 @@ def write_clip(folder: Path, frames: int = 14, size: tuple[int, int] = (128, 96)
         cv2.imwrite(str(folder / "color" / f"{frame:06d}.png"), image.astype(np.uint8))
         cv2.imwrite(str(folder / "depth" / f"{frame:06d}.png"), depth)
     return folder
+
+
+def open_sequence(node, split: str, needs_camera: bool = True, **changes: object) -> SequenceReader:
+    """The sequences of a DATA node; `changes` are fields of its `DataSource`."""
+    source = build_source(SequenceReader, node, default_config(), needs_camera)
+    return SequenceReader.open(dataclasses.replace(source, **changes), split)

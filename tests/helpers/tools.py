@@ -10,8 +10,8 @@ from unittest import mock
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
 
 
-def call_tool(tool: str, *arguments: object) -> None:
-    """`main()` of tools/<tool>.py as its command line would call it; an `MdtkError` comes through as it is."""
+def call_tool(tool: str, *arguments: object) -> int | None:
+    """What `main()` of tools/<tool>.py returns for this command line; an `MdtkError` comes through as it is."""
     main = runpy.run_path(str(TOOLS / f"{tool}.py"))["main"]
     with mock.patch.object(sys, "argv", [f"{tool}.py", *map(str, arguments)]):
-        main()
+        return main()

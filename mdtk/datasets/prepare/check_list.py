@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mdtk.core.errors import MdtkError
-from mdtk.datasets.reader import STEREO, DatasetReader, Offset, open_rgb
+from mdtk.datasets.image_files import open_rgb
+from mdtk.datasets.reader import STEREO, DatasetReader, Offset
 from mdtk.datasets.sequence.frames import IMAGE_SUFFIXES
 
 Progress = Callable[[Iterable, int], Iterable]  # (items, total) → the items

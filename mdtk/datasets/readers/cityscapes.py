@@ -13,8 +13,9 @@ from PIL import Image
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import require_file
 from mdtk.datasets.depth_files import numbered_path, read_npy
-from mdtk.datasets.image_files import read_grey_png
-from mdtk.datasets.reader import STEREO, DatasetReader, Offset, find_image, open_rgb
+from mdtk.datasets.image_files import find_image, open_rgb, read_grey_png
+from mdtk.datasets.reader import STEREO, DatasetReader, Offset
+from mdtk.datasets.registry import dataset_reader
 from mdtk.datasets.splits import load_split
 from mdtk.geometry.camera import intrinsics
 
@@ -62,6 +63,7 @@ def disparity_to_depth(path: Path, focal_baseline: float) -> np.ndarray:
     return depth
 
 
+@dataset_reader("cityscapes")
 class Cityscapes(DatasetReader):
     """The official tree. Offsets count single frames of leftImg8bit_sequence. Lines: "<city> <city>_<seq>_<frame>".
 
@@ -70,7 +72,6 @@ class Cityscapes(DatasetReader):
     else from disparity and camera files; the same 768 rows. Kind "disparity": always from those, all 1024 rows.
     """
 
-    key = "cityscapes"
     hint = "set ROOTS.CITYSCAPES or MDTK_DATASETS; see datasets/README.md for the expected tree"
 
     def __init__(self, root: str | Path, lines: Sequence[str], intrinsics_mode: str = "nominal") -> None:
@@ -144,13 +145,13 @@ class Cityscapes(DatasetReader):
         return depth[:KEPT_ROWS]
 
 
+@dataset_reader("cityscapes_prepared")
 class CityscapesPrepared(DatasetReader):
     """Triplets two frames apart, one file each: <city>/<city>_<seq>_<frame>.png|jpg and …_cam.txt.
 
     BDEdepth's stand one above the other, ManyDepth's and SfMLearner's side by side; the shape of the file tells.
     """
 
-    key = "cityscapes_prepared"
     hint = "make it with tools/prepare_cityscapes.py, or set ROOTS.CITYSCAPES_PREPARED"
 
     def _stem(self, index: int) -> Path:

@@ -13,10 +13,12 @@ from PIL import Image
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import require_file
 from mdtk.datasets import velodyne
-from mdtk.datasets.image_files import read_grey_png
+from mdtk.datasets.image_files import find_image, open_rgb, read_grey_png
 from mdtk.datasets.kitti_calibration import Cameras, read_odometry_cameras, read_raw_cameras
 from mdtk.datasets.kitti_calibration import velodyne_projection as project_velodyne
-from mdtk.datasets.reader import STEREO, DatasetReader, Offset, find_image, open_rgb
+from mdtk.datasets.reader import STEREO, DatasetReader, Offset
+from mdtk.datasets.registry import dataset_reader
+from mdtk.datasets.splits import load_static_frames
 from mdtk.geometry.camera import fraction_intrinsics
 
 NOMINAL = (0.58, 1.92, 0.5, 0.5)  # fx / W, fy / H, cx / W, cy / H of the published recipes
@@ -113,6 +115,7 @@ def _raw_folder(field: str) -> str:
     return field
 
 
+@dataset_reader("kitti_raw")
 class KittiRaw(_KittiReader):
     """KITTI raw: <date>/<drive>/image_02|03/data/%010d.png|jpg, velodyne_points, calibration of the day.
 
@@ -122,7 +125,6 @@ class KittiRaw(_KittiReader):
     "improved" (Uhrig et al. 2017, 16-bit PNG, metres × 256).
     """
 
-    key = "kitti_raw"
     hint = "set ROOTS.KITTI_RAW or MDTK_DATASETS; see datasets/README.md for the expected tree"
     form = "<date>/<drive> <frame> <l or r>"
     folder_of = staticmethod(_raw_folder)
@@ -182,8 +184,6 @@ class KittiRaw(_KittiReader):
 
     def static_names(self) -> frozenset[str]:
         """Entries whose frame the published static-frames list (or the root's own) holds."""
-        from mdtk.datasets.splits import load_static_frames  # here, because only checks and recipes need the list
-
         static = load_static_frames(self.root)
         entries = ((line, self.entry(index)) for index, line in enumerate(self.lines))
         return frozenset(line for line, entry in entries if (entry.folder, entry.frame) in static)
@@ -193,13 +193,13 @@ def _odometry_folder(field: str) -> str:
     return f"{int(field):02d}"
 
 
+@dataset_reader("kitti_odom")
 class KittiOdom(_KittiReader):
     """KITTI odometry: sequences/%02d/image_2|3/%06d.png|jpg, calib.txt, poses/%02d.txt.
 
     Lines: "<sequence> <frame> <l|r>".
     """
 
-    key = "kitti_odom"
     hint = "set ROOTS.KITTI_ODOM or MDTK_DATASETS; see datasets/README.md for the expected tree"
     form = "<sequence> <frame> <l or r>"
     folder_of = staticmethod(_odometry_folder)

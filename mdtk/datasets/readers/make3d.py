@@ -15,7 +15,9 @@ from scipy.io.matlab import MatReadError
 
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import require_file
-from mdtk.datasets.reader import DatasetReader, Offset, open_rgb
+from mdtk.datasets.image_files import open_rgb
+from mdtk.datasets.reader import DatasetReader, Offset
+from mdtk.datasets.registry import dataset_reader
 from mdtk.geometry.camera import intrinsics
 
 SIZE = (1704, 2272)  # pixels of every test image
@@ -38,6 +40,7 @@ _UNREADABLE = (
 )
 
 
+@dataset_reader("make3d")
 class Make3D(DatasetReader):
     """Make3D's test set. Lines: the image's id. Evaluation only: there are no neighbouring frames.
 
@@ -45,7 +48,6 @@ class Make3D(DatasetReader):
     21x305. Intrinsics are nominal in both modes, with the principal point in the middle of the whole image.
     """
 
-    key = "make3d"
     hint = "set ROOTS.MAKE3D or MDTK_DATASETS; see datasets/README.md for the expected tree"
 
     def files(self, index: int, offsets: Sequence[Offset]) -> list[Path]:

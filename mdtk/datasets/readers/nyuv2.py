@@ -13,7 +13,9 @@ import numpy as np
 from PIL import Image
 
 from mdtk.core.errors import MdtkError
-from mdtk.datasets.reader import STEREO, DatasetReader, Offset, find_image, open_rgb
+from mdtk.datasets.image_files import find_image, open_rgb
+from mdtk.datasets.reader import STEREO, DatasetReader, Offset
+from mdtk.datasets.registry import dataset_reader
 from mdtk.geometry.camera import intrinsics
 
 SIZE = (640, 480)  # pixels of every image as it is published
@@ -57,6 +59,7 @@ def open_hdf5(path: Path, hint: str) -> Iterator[h5py.File]:
         raise MdtkError(f"{path}: is HDF5 but not NYU Depth v2 ({error.args[0]}); {hint}") from error
 
 
+@dataset_reader("nyuv2")
 class NYUv2(DatasetReader):
     """NYU Depth v2. Which of two kinds of line an entry is decides what it is.
 
@@ -66,7 +69,6 @@ class NYUv2(DatasetReader):
     Intrinsics are the toolbox's constants in both modes.
     """
 
-    key = "nyuv2"
     hint = "set ROOTS.NYUV2 or MDTK_DATASETS; see datasets/README.md for the expected tree"
 
     def name(self, index: int) -> str:

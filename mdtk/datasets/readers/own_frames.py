@@ -8,31 +8,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from PIL import Image
 
+from mdtk.config.sections import SequenceSection
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import resolve_data
-from mdtk.datasets.image_files import read_grey_png
-from mdtk.datasets.reader import DatasetReader, Offset, open_rgb
+from mdtk.datasets.image_files import open_rgb, read_grey_png
+from mdtk.datasets.reader import DatasetReader, DataSource, Offset
+from mdtk.datasets.registry import dataset_reader
 from mdtk.datasets.sequence.clips import SPLITS, Camera, Clip, moving, part, read_list, targets_of, unique_names
 from mdtk.datasets.sequence.frames import list_frames
 from mdtk.datasets.sequence.video_frames import VIDEO_SUFFIXES, extract_frames
 from mdtk.geometry.camera import intrinsics
 
-if TYPE_CHECKING:
-    from yacs.config import CfgNode
-
 NOMINAL_FOCAL = 0.8  # focal length over image width where the camera is unknown: about 64 degrees across, as of a phone
 
 
+@dataset_reader("sequence")
 class SequenceReader(DatasetReader):
     """Folders of frames or videos. Entries are "<clip name> <frame number>"."""
 
-    key: ClassVar[str] = "sequence"
     hint: ClassVar[str] = "see docs/custom_data.md"
+    roots_differ: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -53,28 +53,23 @@ class SequenceReader(DatasetReader):
         self._static = static
 
     @classmethod
-    def from_config(
-        cls,
-        node: CfgNode,
-        split: str,
-        allow_unknown_intrinsics: bool = False,
-        offsets: Sequence[int] | None = None,
-    ) -> SequenceReader:
-        """The sequences of a DATA node. `split`: train, val, all, or a text file of lines "<clip> <frame number>".
+    def open(cls, source: DataSource, split: str) -> SequenceReader:
+        """The sequences of a source. `split`: train, val, all, or a text file of lines "<clip> <frame number>".
 
-        `offsets` that an entry must have on both sides; None: DATA.SOURCES. `allow_unknown_intrinsics`: an empty
-        DATA.SEQUENCE.K gives a nominal guess instead of an error (for MODEL.LEARN_INTRINSICS).
+        An entry has all frames of `source.sources` on both sides. Without K it is an error, or a nominal guess where
+        the source needs no camera (for MODEL.LEARN_INTRINSICS, and for evaluations).
         """
-        sequence = node.SEQUENCE
-        offsets = list(node.SOURCES if offsets is None else offsets)
-        _check_keys(sequence)
-        camera = _camera(sequence, allow_unknown_intrinsics)
-        clips = _clips(node)
-        gaps = [offset * sequence.STRIDE for offset in offsets]
-        targets = [targets_of(clip, gaps, sequence.STRIDE) for clip in clips]
-        live = [moving(clip, frames, gaps, sequence.MIN_MOTION) for clip, frames in zip(clips, targets, strict=True)]
+        sequence = source.sequence
+        if reason := cls.absent_reason(source):
+            raise MdtkError(reason)
+        split = (source.val_split or split) if split == "val" else split
+        camera = _camera(sequence, source.needs_camera)
+        clips = _clips(source)
+        gaps = [offset * sequence.stride for offset in source.sources]
+        targets = [targets_of(clip, gaps, sequence.stride) for clip in clips]
+        live = [moving(clip, frames, gaps, sequence.min_motion) for clip, frames in zip(clips, targets, strict=True)]
         if split in SPLITS:
-            chosen = targets if split == "all" else [part(m, gaps, sequence.VAL_FRACTION, split) for m in live]
+            chosen = targets if split == "all" else [part(m, gaps, sequence.val_fraction, split) for m in live]
             entries = [(index, frame) for index, frames in enumerate(chosen) for frame in frames]
         else:
             entries = read_list(split, clips, gaps)
@@ -82,7 +77,14 @@ class SequenceReader(DatasetReader):
             raise MdtkError(_empty(sequence, split, clips))
         still = {(i, f) for i in range(len(clips)) for f in set(targets[i]) - set(live[i])}
         static = frozenset(f"{clips[i].name} {f}" for i, f in still & set(entries))
-        return cls(clips, entries, camera, sequence.STRIDE, sequence.DEPTH_SCALE, static)
+        return cls(clips, entries, camera, sequence.stride, sequence.depth_scale, static)
+
+    @classmethod
+    def absent_reason(cls, source: DataSource) -> str:
+        """Empty where DATA.SEQUENCE.PATHS names something."""
+        if not source.sequence.paths:
+            return "DATA.SEQUENCE.PATHS is empty; name folders of frames or video files"
+        return ""
 
     def files(self, index: int, offsets: Sequence[Offset]) -> list[Path]:
         """The image files of the entry at `offsets`."""
@@ -130,49 +132,34 @@ class SequenceReader(DatasetReader):
         return self._static
 
 
-def _check_keys(sequence: CfgNode) -> None:
-    if not sequence.PATHS:
-        raise MdtkError("DATA.SEQUENCE.PATHS is empty; name folders of frames or video files")
-    if sequence.STRIDE < 1:
-        raise MdtkError(f"DATA.SEQUENCE.STRIDE is {sequence.STRIDE}; it must be at least 1")
-    if not 0 <= sequence.VAL_FRACTION < 1:
-        raise MdtkError(f"DATA.SEQUENCE.VAL_FRACTION is {sequence.VAL_FRACTION}; it takes 0 up to (not with) 1")
-    if sequence.DEPTH_SCALE <= 0:
-        raise MdtkError(f"DATA.SEQUENCE.DEPTH_SCALE is {sequence.DEPTH_SCALE}; it must be positive")
-    if sequence.DEPTH and len(sequence.DEPTH) != len(sequence.PATHS):
-        raise MdtkError(
-            f"DATA.SEQUENCE.DEPTH names {len(sequence.DEPTH)} folders for {len(sequence.PATHS)} DATA.SEQUENCE.PATHS; "
-            "give one a path"
-        )
-
-
-def _camera(sequence: CfgNode, allow_unknown: bool) -> Camera | None:
-    if not sequence.K:
-        if allow_unknown:
-            return None
+def _camera(sequence: SequenceSection, needed: bool) -> Camera | None:
+    if sequence.K:
+        (fx, fy, cx, cy), (width, height) = sequence.K, sequence.K_size
+        if min(fx, fy) <= 0:
+            raise MdtkError(f"DATA.SEQUENCE.K {list(sequence.K)}: fx and fy must be positive")
+        return Camera((fx, fy, cx, cy), (width, height))
+    if needed:
         raise MdtkError(
             "DATA.SEQUENCE.K is empty; give fx, fy, cx, cy in pixels and K_SIZE, or set MODEL.LEARN_INTRINSICS true"
         )
-    if len(sequence.K) != 4 or len(sequence.K_SIZE) != 2:
-        raise MdtkError("DATA.SEQUENCE.K takes fx, fy, cx, cy in pixels and needs DATA.SEQUENCE.K_SIZE width, height")
-    numbers = [*sequence.K, *sequence.K_SIZE]
-    if any(isinstance(value, bool) or not isinstance(value, (int, float)) for value in numbers):
-        raise MdtkError(f"DATA.SEQUENCE.K {sequence.K} and K_SIZE {sequence.K_SIZE} must be numbers")
-    if min(sequence.K[0], sequence.K[1], *sequence.K_SIZE) <= 0:
-        raise MdtkError(f"DATA.SEQUENCE.K {sequence.K}: fx, fy and K_SIZE {sequence.K_SIZE} must be positive")
-    return Camera(tuple(map(float, sequence.K)), tuple(map(float, sequence.K_SIZE)))
+    return None
 
 
-def _clips(node: CfgNode) -> list[Clip]:
-    base = resolve_data(node.ROOT) if node.ROOT else None
-    paths = [base / path if base else resolve_data(path) for path in node.SEQUENCE.PATHS]
-    depths = [base / path if base else resolve_data(path) for path in node.SEQUENCE.DEPTH] or [None] * len(paths)
+def _clips(source: DataSource) -> list[Clip]:
+    sequence, base = source.sequence, resolve_data(source.root) if source.root else None
+    if sequence.depth and len(sequence.depth) != len(sequence.paths):
+        raise MdtkError(
+            f"DATA.SEQUENCE.DEPTH names {len(sequence.depth)} folders for {len(sequence.paths)} DATA.SEQUENCE.PATHS; "
+            "give one a path"
+        )
+    paths = [base / path if base else resolve_data(path) for path in sequence.paths]
+    depths = [base / path if base else resolve_data(path) for path in sequence.depth]
     for depth in depths:
-        if depth is not None and not depth.is_dir():
+        if not depth.is_dir():
             raise MdtkError(f"depth folder not found: {depth}; correct DATA.SEQUENCE.DEPTH or leave it empty")
     return [
         Clip(name, tuple(_frames(path)), depth)
-        for name, path, depth in zip(unique_names(paths), paths, depths, strict=True)
+        for name, path, depth in zip(unique_names(paths), paths, depths or [None] * len(paths), strict=True)
     ]
 
 
@@ -184,9 +171,9 @@ def _frames(path: Path) -> list[Path]:
     raise MdtkError(f"sequence not found: {path}; DATA.SEQUENCE.PATHS takes folders of frames and video files")
 
 
-def _empty(sequence: CfgNode, split: str, clips: Sequence[Clip]) -> str:
+def _empty(sequence: SequenceSection, split: str, clips: Sequence[Clip]) -> str:
     frames = sum(len(clip.frames) for clip in clips)
     return (
-        f"split '{split}' of DATA.SEQUENCE.PATHS has no entry ({frames} frames, VAL_FRACTION {sequence.VAL_FRACTION}, "
-        f"MIN_MOTION {sequence.MIN_MOTION}); change these keys, or add frames"
+        f"split '{split}' of DATA.SEQUENCE.PATHS has no entry ({frames} frames, VAL_FRACTION {sequence.val_fraction}, "
+        f"MIN_MOTION {sequence.min_motion}); change these keys, or add frames"
     )

@@ -60,14 +60,14 @@ class Protocol:
         return f"{self.key} ({self.depth_min:g} … {self.depth_max:g} m)" if self.range_changed else self.key
 
     def with_range(self, low: float, high: float) -> Protocol:
-        """This protocol with another depth cap: mask and clamp end at `high`, and start at `low` where it is not 0."""
-        if high <= 0:
+        """This protocol with another depth range: mask and clamp start at `low` and end at `high`; 0: as published."""
+        if not (low or high):
             return self
-        depth_min = low or self.depth_min
-        if not depth_min < high:
-            raise MdtkError(f"EVAL.MIN_DEPTH {depth_min} must be below EVAL.MAX_DEPTH {high}")
-        clamp = (low or self.clamp[0], high)
-        return replace(self, depth_min=depth_min, depth_max=high, clamp=clamp, range_changed=True)
+        depth_min, depth_max = low or self.depth_min, high or self.depth_max
+        if not depth_min < depth_max:
+            raise MdtkError(f"{self.key}: EVAL.MIN_DEPTH {depth_min:g} must be below EVAL.MAX_DEPTH {depth_max:g}")
+        clamp = (low or self.clamp[0], high or self.clamp[1])
+        return replace(self, depth_min=depth_min, depth_max=depth_max, clamp=clamp, range_changed=True)
 
     def valid(self, depth_gt: np.ndarray) -> np.ndarray:
         """The pixels that count (H, W) bool: in range and in the crop."""

@@ -87,7 +87,9 @@ def test_cap_by_key():
     assert protocol.label == "kitti_eigen/monodepth2 (1 … 50 m)"
     assert "1 m < depth < 50 m" in protocol.describe()["valid_pixels"]
     assert get_protocol("kitti_eigen").with_range(0.0, 50.0).clamp == (1e-3, 50.0)
-    assert get_protocol("kitti_eigen").with_range(3.0, 0.0) is get_protocol("kitti_eigen")
+    assert get_protocol("kitti_eigen").with_range(0.0, 0.0) is get_protocol("kitti_eigen")
+    near = get_protocol("kitti_eigen").with_range(3.0, 0.0)
+    assert (near.depth_min, near.depth_max, near.clamp) == (3.0, 80.0, (3.0, 80.0))
     with pytest.raises(MdtkError, match=r"below EVAL\.MAX_DEPTH 2"):
         get_protocol("kitti_eigen").with_range(5.0, 2.0)
 

@@ -1,0 +1,82 @@
+"""Command lines: options and `KEY VALUE` pairs in any order, parsed in this one place for every tool."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+
+from mdtk.core.errors import MdtkError
+
+_KEY = re.compile(r"[A-Z][A-Z0-9_]*(\.[A-Z0-9_]+)*")
+
+
+class ToolParser(argparse.ArgumentParser):
+    """An argument parser whose `parse_tool_args` also takes pairs such as `SOLVER.LR 1e-4`, anywhere on the line.
+
+    A word in capitals that is no option's value is a key, and the word after it its value, whatever it looks like. An
+    option that takes several values ends where a key begins. The pairs come back as `args.overrides`.
+    """
+
+    def __init__(self, description: str | None, **more: object) -> None:
+        super().__init__(description=description, formatter_class=argparse.RawDescriptionHelpFormatter, **more)  # type: ignore[arg-type]
+        self.allow_abbrev = False
+        self.keys: Sequence[str] | None = None
+
+    def parse_tool_args(
+        self, argv: Sequence[str] | None = None, keys: Sequence[str] | None = None
+    ) -> argparse.Namespace:
+        """The parsed options, with `overrides`: KEY VALUE KEY VALUE … in the order of the line.
+
+        `keys`: the only ones that the tool takes (none of them: an empty list); None: any.
+        """
+        self.keys = keys
+        words, overrides = self._split(list(sys.argv[1:] if argv is None else argv))
+        if refused := [word for word in overrides[::2] if keys is not None and word not in keys]:
+            known = (
+                f"of the configuration keys it takes {', '.join(keys)}" if keys else "it takes no configuration keys"
+            )
+            self.error(f"cannot read {refused[0]}: {known}")
+        args, rest = self.parse_known_args(words)
+        if rest:
+            self.error(f"cannot read {' '.join(rest)}: options begin with --, configuration keys are in capitals")
+        args.overrides = overrides
+        return args
+
+    def format_usage(self) -> str:
+        """The usage line, with the pairs."""
+        return super().format_usage().rstrip("\n") + ("" if self.keys == [] else " [KEY VALUE ...]") + "\n"
+
+    def _split(self, words: list[str]) -> tuple[list[str], list[str]]:
+        kept: list[str] = []
+        overrides: list[str] = []
+        place = 0
+        while place < len(words):
+            word = words[place]
+            values = self._values_of(word, words[place + 1 :])
+            if not word.startswith("-") and _KEY.fullmatch(word):
+                if place + 1 == len(words):
+                    raise MdtkError(f"{word} has no value; configuration keys come in pairs: KEY VALUE")
+                overrides += [word, words[place + 1]]
+                values = 1
+            else:
+                kept += words[place : place + 1 + values]
+            place += 1 + values
+        return kept, overrides
+
+    def _values_of(self, word: str, following: Sequence[str]) -> int:
+        """How many of the words after the option `word` are its values."""
+        action = self._option_string_actions.get(word)
+        if action is None or "=" in word:
+            return 0
+        if action.nargs is None:
+            return min(1, len(following))
+        if isinstance(action.nargs, int):
+            return min(action.nargs, len(following))
+        count = 0
+        for value in following:
+            if value.startswith("--") or _KEY.fullmatch(value) or (action.nargs == "?" and count):
+                break
+            count += 1
+        return count
