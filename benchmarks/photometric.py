@@ -20,7 +20,7 @@ from mdtk.core.errors import run_tool
 from mdtk.data.batch import collate
 from mdtk.data.loader import Chunks, build_mono_dataset
 from mdtk.data.preparation import build_preparation
-from mdtk.evaluation.command import merged_config
+from mdtk.evaluation.eval_config import merged_config
 from mdtk.losses.objective import build_objective
 from mdtk.models import load_model
 from mdtk.training.step import forward

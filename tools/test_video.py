@@ -31,9 +31,9 @@ def main() -> None:
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     args = parser.parse_tool_args(keys=["PLUGINS"])
     load_config(None, args.overrides)  # imports the plugins
-    for name, least in (("stride", 1), ("max_frames", 0), ("fps", 0), ("width", 0)):
-        if getattr(args, name) < least:
-            raise MdtkError(f"--{name} is {getattr(args, name)}; it must be at least {least}")
+    for name, minimum in (("stride", 1), ("max_frames", 0), ("fps", 0), ("width", 0)):
+        if getattr(args, name) < minimum:
+            raise MdtkError(f"--{name} is {getattr(args, name)}; it must be at least {minimum}")
     check_suffix(args.output)
     device = pick_device(args.device)
     predictor = Predictor(load_model(args.checkpoint, device), device, args.post_process)
