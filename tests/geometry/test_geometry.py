@@ -8,11 +8,14 @@ import torch
 
 from mdtk.geometry.camera import (
     backproject,
+    flip_box,
     flip_K,
     fraction_intrinsics,
     intrinsics,
     inverse_K,
+    magnified_box,
     magnified_crop_K,
+    magnified_size,
     resize_K,
 )
 from mdtk.geometry.depth import scaled_disparity, sigmoid_to_depth
@@ -142,3 +145,15 @@ def test_nan_positions_give_nan_and_leave_memory_alone():
     assert torch.isnan(sampled[0, :, 1, 2]).all()
     assert torch.isnan(sampled).sum() == 3
     sampled.nansum().backward()
+
+
+def test_a_box_in_the_flipped_image():
+    """As far from the other side; the integer size of the magnified image is found again from the box."""
+    size = (641, 193)
+    for ratio in (1.2, 1.3777, 1.9999, 2.0):
+        box = magnified_box(size, ratio, 0.3, 0.6)
+        assert magnified_size(size, box) == (int(641 * ratio), int(193 * ratio))
+        flipped = flip_box(box, size)
+        assert box[2] + flipped[2] + 641 == int(641 * ratio)
+        np.testing.assert_array_equal(flip_box(flipped, size), box)
+        np.testing.assert_array_equal(np.delete(flipped, 2), np.delete(box, 2))

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator
 
 import pytest
 import torch
 
+from mdtk.config import load_config
+from mdtk.core.errors import MdtkError
 from mdtk.core.structures import Inputs, Prediction, View, ViewKind
 from mdtk.geometry.depth import scaled_disparity
 from mdtk.losses import per_pixel
-from mdtk.losses.objective import Losses, Objective
+from mdtk.losses.objective import Losses, Objective, build_objective
 from mdtk.losses.photometric import PhotometricOptions
-from mdtk.losses.terms import Contribution, LossTerm
+from mdtk.losses.terms import LOSS_TERMS, Contribution, LossTerm
 from mdtk.losses.terms.geometry_consistency import GeometryConsistency
 from mdtk.losses.terms.smoothness import Smoothness
+from mdtk.losses.terms.view_consistency import ViewConsistency
 from mdtk.models.intrinsics import IntrinsicsHead
 
 RANGE = torch.tensor([[0.1, 100.0]])
@@ -223,3 +227,41 @@ def test_a_term_may_weigh_the_errors():
     prediction = Prediction([{0: torch.full((1, 1, H, W), 0.1)}], moved(x=0.1)[:, None])
     plain, half = (losses_of(views, prediction, *terms, automask=False) for terms in ((), (Half(),)))
     torch.testing.assert_close(half.scalars["full/warped"], plain.scalars["full/warped"] / 2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Nearness(LossTerm):
+    """A term of another package: the mean sigmoid of the finest scale."""
+
+    weight: float
+
+    def of_view(self, scales):
+        return [Contribution(self.weight, scales[0].sigmoid_b1hw.mean(), "nearness")]
+
+
+@pytest.fixture
+def nearness() -> Iterator[None]:
+    """Registered as another package registers its own, and forgotten after the test."""
+    LOSS_TERMS.register("nearness")(Nearness)
+    yield
+    del LOSS_TERMS._entries["nearness"]
+
+
+@pytest.mark.usefixtures("nearness")
+def test_another_packages_term_joins_the_loss():
+    view = plain_view(texture(), texture(4))
+    prediction = Prediction([{0: torch.full((1, 1, H, W), 0.25)}], moved(x=0.1)[:, None])
+    inputs = Inputs([view], torch.stack([view.target_b3hw] * 2, 1), torch.eye(4)[None])
+    totals = []
+    for others in ("[]", "[{NAME: nearness, WEIGHT: 2.0}]"):
+        cfg = load_config(None, ["LOSS.OTHERS", others, "LOSS.TIE_NOISE", "0.0"])
+        totals.append(build_objective(cfg)(inputs, prediction))
+    torch.testing.assert_close(totals[1].total, totals[0].total + 0.5)
+    assert totals[1].scalars["nearness"] == 0.25
+    with pytest.raises(MdtkError, match=r"^LOSS\.OTHERS: the loss term nearness needs WEIGHT"):
+        build_objective(load_config(None, ["LOSS.OTHERS", "[{NAME: nearness}]"]))
+
+
+def test_the_keys_make_the_terms():
+    cfg = load_config(None, ["LOSS.SMOOTHNESS", "0.0", "LOSS.CONSISTENCY", "0.5", "LOSS.GEOMETRY_CONSISTENCY", "0.25"])
+    assert build_objective(cfg).terms == (GeometryConsistency(0.25), ViewConsistency(0.5))
