@@ -14,8 +14,8 @@ from tqdm import tqdm
 
 from mdtk.config.command_line import ToolParser
 from mdtk.core.errors import run_tool
+from mdtk.datasets.catalogue import DATASETS
 from mdtk.datasets.depth_files import depths_in_order, export_depths
-from mdtk.datasets.registry import DATASETS
 from mdtk.datasets.splits import load_split
 
 # dataset and split → reader, list, kind of ground truth

@@ -44,7 +44,7 @@ class RunSection(Section):
 class DataSection(Section):
     """One training set; DATA.SETS makes several."""
 
-    name: str = key("DATA.NAME", "kitti_raw", "the dataset reader: a name of mdtk.datasets.registry.DATASETS")
+    name: str = key("DATA.NAME", "kitti_raw", "the dataset reader: a name of mdtk.datasets.catalogue.DATASETS")
     root: str = key("DATA.ROOT", "", "data root of this set; empty: ROOTS.<dataset>", runtime=True)
     train_split: str = key(
         "DATA.TRAIN_SPLIT", "eigen_zhou/train", "a list that the root carries, a published list, or a text file"

@@ -13,8 +13,8 @@ from mdtk.core.errors import MdtkError
 from mdtk.data.batch import Batch, collate
 from mdtk.data.sampler import TrainSampler, share
 from mdtk.data.samples import NO_DRAWS, DrawOptions, Key, MixedDataset, MonoDataset
+from mdtk.datasets.catalogue import build_reader
 from mdtk.datasets.readers.kitti import NOMINAL
-from mdtk.datasets.registry import build_reader
 from mdtk.geometry.camera import fraction_intrinsics
 
 

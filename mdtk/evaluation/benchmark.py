@@ -15,8 +15,8 @@ from mdtk.config import data_sets, set_of
 from mdtk.config.sections import PUBLISHED_BASELINE
 from mdtk.core import distributed
 from mdtk.core.errors import MdtkError
+from mdtk.datasets.catalogue import build_eval_reader, build_reader
 from mdtk.datasets.reader import DatasetReader
-from mdtk.datasets.registry import build_eval_reader, build_reader
 from mdtk.evaluation.baselines import Trivial, evenly_spaced, from_grids
 from mdtk.evaluation.ground_truth import GroundTruthReader, StoredGroundTruth, training_grids
 from mdtk.evaluation.io import submission as benchmark

@@ -14,7 +14,7 @@ from yacs.config import CfgNode
 from mdtk.config import check, depth_range, differences, load_config, merge_mapping, override, read_recipe, set_of
 from mdtk.core import distributed
 from mdtk.core.errors import MdtkError
-from mdtk.datasets.registry import absent_reason
+from mdtk.datasets.catalogue import absent_reason
 from mdtk.evaluation.benchmark import RunOptions, build_run_options, evaluate_protocol, export_benchmark
 from mdtk.evaluation.io import submission as benchmark
 from mdtk.evaluation.io.report import write_report

@@ -21,7 +21,7 @@ from mdtk.core.weights import load_parts, read_weights
 from mdtk.data.batch import Batch
 from mdtk.data.loader import build_loader, build_train_data, build_val_loader
 from mdtk.data.sampler import TrainSampler
-from mdtk.datasets.registry import build_eval_reader
+from mdtk.datasets.catalogue import build_eval_reader
 from mdtk.evaluation.benchmark import build_protocol
 from mdtk.losses.objective import Losses, LossOptions
 from mdtk.models.system import build_model

@@ -23,7 +23,7 @@ from mdtk.config.load import KEYS
 from mdtk.config.sections import SECTIONS, LossSection, SequenceSection
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import ROOT
-from mdtk.datasets.registry import check_roots
+from mdtk.datasets.catalogue import check_roots
 
 
 def write(path, **mapping):

@@ -10,8 +10,8 @@ from PIL import Image
 
 from mdtk.config import check, default_config
 from mdtk.core.errors import MdtkError
+from mdtk.datasets.catalogue import build_eval_reader, build_reader
 from mdtk.datasets.readers.own_frames import SequenceReader
-from mdtk.datasets.registry import build_eval_reader, build_reader
 from mdtk.datasets.sequence.frames import list_frames
 from tests.helpers.tiny import open_sequence
 

@@ -8,10 +8,10 @@ from yacs.config import CfgNode
 
 from mdtk.config import data_sets
 from mdtk.core.errors import MdtkError
+from mdtk.datasets.catalogue import build_eval_reader, build_reader
 from mdtk.datasets.prepare.check_list import Checked, Progress, check_ground_truth, check_list
 from mdtk.datasets.prepare.leaks import frames_seen, overlap, published_overlaps
 from mdtk.datasets.reader import STEREO, DatasetReader
-from mdtk.datasets.registry import build_eval_reader, build_reader
 
 Test = tuple[str, str, str]  # dataset, list and kind of ground truth of a protocol
 

@@ -12,10 +12,10 @@ from PIL import Image
 
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import require_file
+from mdtk.datasets.catalogue import dataset_reader
 from mdtk.datasets.depth_files import numbered_path, read_npy
 from mdtk.datasets.image_files import find_image, open_rgb, read_grey_png
 from mdtk.datasets.reader import STEREO, DatasetReader, Offset
-from mdtk.datasets.registry import dataset_reader
 from mdtk.datasets.splits import load_split
 from mdtk.geometry.camera import intrinsics
 

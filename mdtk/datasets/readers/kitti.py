@@ -13,11 +13,11 @@ from PIL import Image
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import require_file
 from mdtk.datasets import velodyne
+from mdtk.datasets.catalogue import dataset_reader
 from mdtk.datasets.image_files import find_image, open_rgb, read_grey_png
 from mdtk.datasets.kitti_calibration import Cameras, read_odometry_cameras, read_raw_cameras
 from mdtk.datasets.kitti_calibration import velodyne_projection as project_velodyne
 from mdtk.datasets.reader import STEREO, DatasetReader, Offset
-from mdtk.datasets.registry import dataset_reader
 from mdtk.datasets.splits import load_static_frames
 from mdtk.geometry.camera import fraction_intrinsics
 

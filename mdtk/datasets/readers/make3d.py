@@ -15,9 +15,9 @@ from scipy.io.matlab import MatReadError
 
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import require_file
+from mdtk.datasets.catalogue import dataset_reader
 from mdtk.datasets.image_files import open_rgb
 from mdtk.datasets.reader import DatasetReader, Offset
-from mdtk.datasets.registry import dataset_reader
 from mdtk.geometry.camera import intrinsics
 
 SIZE = (1704, 2272)  # pixels of every test image

@@ -13,9 +13,9 @@ import numpy as np
 from PIL import Image
 
 from mdtk.core.errors import MdtkError
+from mdtk.datasets.catalogue import dataset_reader
 from mdtk.datasets.image_files import find_image, open_rgb
 from mdtk.datasets.reader import STEREO, DatasetReader, Offset
-from mdtk.datasets.registry import dataset_reader
 from mdtk.geometry.camera import intrinsics
 
 SIZE = (640, 480)  # pixels of every image as it is published

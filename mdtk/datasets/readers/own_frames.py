@@ -16,9 +16,9 @@ from PIL import Image
 from mdtk.config.sections import SequenceSection
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import resolve_data
+from mdtk.datasets.catalogue import dataset_reader
 from mdtk.datasets.image_files import open_rgb, read_grey_png
 from mdtk.datasets.reader import DatasetReader, DataSource, Offset
-from mdtk.datasets.registry import dataset_reader
 from mdtk.datasets.sequence.clips import SPLITS, Camera, Clip, moving, part, read_list, targets_of, unique_names
 from mdtk.datasets.sequence.frames import list_frames
 from mdtk.datasets.sequence.video_frames import VIDEO_SUFFIXES, extract_frames

@@ -15,8 +15,8 @@ from yacs.config import CfgNode
 
 from mdtk import viz
 from mdtk.core.files import write_text
+from mdtk.datasets.catalogue import build_eval_reader
 from mdtk.datasets.reader import DatasetReader
-from mdtk.datasets.registry import build_eval_reader
 from mdtk.evaluation.io.external import file_stem
 from mdtk.evaluation.predictors import Source
 from mdtk.evaluation.scoring.evaluator import Evaluation

@@ -19,8 +19,8 @@ from mdtk.core import distributed
 from mdtk.core.environment import versions
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import atomic_write, write_text
+from mdtk.datasets.catalogue import build_eval_reader
 from mdtk.datasets.readers.kitti import KittiOdom
-from mdtk.datasets.registry import build_eval_reader
 from mdtk.evaluation.command import merged_config
 from mdtk.evaluation.io.results import align_columns
 from mdtk.evaluation.odometry import trajectories as odometry

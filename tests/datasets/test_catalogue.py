@@ -6,9 +6,9 @@ import pytest
 
 from mdtk.config import load_config
 from mdtk.core.errors import MdtkError
+from mdtk.datasets.catalogue import DATASETS, build_eval_reader, build_reader
 from mdtk.datasets.reader import DatasetReader
 from mdtk.datasets.readers.kitti import KittiRaw
-from mdtk.datasets.registry import DATASETS, build_eval_reader, build_reader
 
 
 def test_every_dataset_is_a_family_under_its_key():
