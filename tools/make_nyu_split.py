@@ -40,7 +40,7 @@ def main() -> None:
     lines, summary = make_split(args.data_path, options, partial(tqdm, unit="scene", disable=None))
     if not lines["train"]:
         raise MdtkError(f"{args.data_path}/nyu_depth_v2: no target is left; see --help for the rule")
-    print("\n".join(summary.lines()))
+    print("\n".join(summary.describe()))
     for role, path in outputs.items():
         if lines[role]:
             write_text(path, as_text(lines[role]))

@@ -38,7 +38,7 @@ def main() -> None:
     except KeyboardInterrupt:
         print(f"{report.made} triplets made so far; the same command goes on", file=sys.stderr)
         raise
-    print("\n".join(report.lines()))
+    print("\n".join(report.describe()))
     print(f"triplets are in {args.dump_root}")
 
 

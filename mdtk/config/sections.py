@@ -382,7 +382,9 @@ class SolverSection(Section):
     )
     gamma: float = key("SOLVER.GAMMA", 0.1, "step schedule: factor on the rate", low=0.0, high=10.0, open_low=True)
     min_lr: float = key("SOLVER.MIN_LR", 0.0, "cosine schedule: the rate at the end", low=0.0, high=1e3)
-    warmup_steps: int = key("SOLVER.WARMUP_STEPS", 0, "steps over which the rate rises linearly from 0", **_COUNT)
+    warmup_steps: int = key(
+        "SOLVER.WARMUP_STEPS", 0, "steps over which the rate rises linearly to that of the schedule", **_COUNT
+    )
     clip_grad: float = key("SOLVER.CLIP_GRAD", 0.0, "maximum gradient norm; 0: no clipping", low=0.0, high=1e9)
     accumulate: int = key(
         "SOLVER.ACCUMULATE",

@@ -140,7 +140,7 @@ def test_static_frames(tmp_path):
 
 def test_errors(tmp_path):
     with pytest.raises(
-        MdtkError, match=r"split eigen_zhu/train not found: it is no published list; .*eigen_zhou/train"
+        MdtkError, match=r"split eigen_zhu/train not found: it is not a published list; .*eigen_zhou/train"
     ):
         load_split("eigen_zhu/train")
     with pytest.raises(MdtkError, match=r"split nyuv2/train not found: .*tools/make_nyu_split\.py"):
