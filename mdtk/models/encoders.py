@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+from typing import Any, cast
 
 import timm
 import torch
-from timm.models import is_model_in_modules
+from timm.models import FeatureInfo, is_model_in_modules
 from torch import Tensor, nn
 
 from mdtk.core.errors import MdtkError
@@ -56,8 +57,8 @@ class Encoder(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.context = context
-        reductions = list(backbone.feature_info.reduction())
-        channels = list(backbone.feature_info.channels())
+        info = _feature_info(backbone)
+        reductions, channels = list(info.reduction()), list(info.channels())
         # Of several features of one size the deepest is the most useful; the others feed into it.
         last_of_size = {reduction: index for index, reduction in enumerate(reductions)}
         self._kept = sorted(last_of_size.values())[-1:] if last_only else sorted(last_of_size.values())
@@ -75,6 +76,11 @@ class Encoder(nn.Module):
         if getattr(self.backbone, "output_fmt", "NCHW") == "NHWC":
             features = [feature.permute(0, 3, 1, 2).contiguous() for feature in features]
         return features if self.context is None else [self.context(x), *features]
+
+
+def _feature_info(backbone: nn.Module) -> FeatureInfo:
+    """timm's description of the features that a backbone with `features_only` returns."""
+    return cast(FeatureInfo, backbone.feature_info)
 
 
 def is_hrnet(name: str) -> bool:
@@ -109,7 +115,7 @@ def build_encoder(
     _set_hrnet_fuse(backbone, name, key, hrnet_fuse)
     context = None
     if context_stem:
-        if 1 in backbone.feature_info.reduction():
+        if 1 in _feature_info(backbone).reduction():
             raise MdtkError(f"MODEL.CONTEXT_STEM: {name} already has a full-resolution feature; set it to False")
         context = ContextStem(3 * in_frames, _plain_stem(backbone))
     encoder = Encoder(backbone, context=context, last_only=last_only)
@@ -124,7 +130,7 @@ def _create_backbone(name: str, key: str, pretrained: bool, in_channels: int) ->
         near = difflib.get_close_matches(name, [*timm.list_models(), *ALIASES], n=4, cutoff=0.5)
         hint = f"; nearest names: {', '.join(near)}" if near else "; see timm.list_models()"
         raise MdtkError(f"{key}: timm has no backbone named {name!r}{hint}")
-    options = {}
+    options: dict[str, Any] = {}
     if is_model_in_modules(name, ["resnet"]):
         options["zero_init_last"] = False  # torchvision's initialisation, which from-scratch results were made with
     if is_hrnet(name):
