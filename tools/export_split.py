@@ -6,6 +6,8 @@ order.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from mdtk.config.command_line import ToolParser
 from mdtk.core.errors import run_tool
 from mdtk.core.files import write_text
@@ -23,6 +25,7 @@ def main() -> None:
     parser.add_argument("--data_path", help="data root, whose own lists in splits/ come first")
     parser.add_argument("--output", required=True, help="the text file to write")
     args = parser.parse_tool_args(keys=[])
+    lines: Sequence[str]
     if args.kitti_archives:
         lines, origin = kitti_archives(), "rule over the KITTI lists"
     else:

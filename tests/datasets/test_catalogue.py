@@ -1,4 +1,4 @@
-"""Datasets from a configuration: where their root and list come from."""
+"""Dataset readers built from a configuration: where their root and list come from."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mdtk.datasets.reader import DatasetReader
 from mdtk.datasets.readers.kitti import KittiRaw
 
 
-def test_every_dataset_is_a_family_under_its_key():
+def test_every_dataset_has_a_reader_under_its_name():
     assert set(DATASETS) == {
         "kitti_raw", "kitti_odom", "nyuv2", "make3d", "cityscapes", "cityscapes_prepared", "sequence"
     }  # fmt: skip

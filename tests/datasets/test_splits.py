@@ -1,4 +1,4 @@
-"""Every published list: its count, its checksum, and, where the published texts are at hand, full equality."""
+"""Every published list has its count and its checksum, and equals the published text where that is available."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_train_and_val_share_nothing():
     assert len(load_split("cityscapes/val")) == 7386
 
 
-@pytest.mark.skipif(not FACTS.is_dir(), reason="the published texts are not at hand")
+@pytest.mark.skipif(not FACTS.is_dir(), reason="the published texts are not available")
 @pytest.mark.parametrize("name", [*ORDERED, *SETS])
 def test_equals_the_published_text(name):
     published = FACTS / "kitti" / "static_frames.txt"
