@@ -21,7 +21,7 @@ from mdtk.core.errors import run_tool
 from mdtk.data.batch import collate
 from mdtk.data.loader import Chunks, build_mono_dataset
 from mdtk.data.samples import NO_DRAWS
-from mdtk.evaluation.command import merged_config
+from mdtk.evaluation.eval_config import merged_config
 from mdtk.models import load_model
 from mdtk.training.step import forward
 from mdtk.training.train import build_loss_options

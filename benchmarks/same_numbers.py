@@ -111,12 +111,14 @@ def compare(args: argparse.Namespace) -> None:
     left, right = (json.loads(path.read_text(encoding="utf-8")) for path in (args.left, args.right))
     differing = 0
     for switch in left["losses"]:
-        pairs = list(zip(left["losses"][switch], right["losses"].get(switch, []), strict=False))
-        wrong = [(step, key) for step, (a, b) in enumerate(pairs) for key in a if a[key] != b.get(key)]
-        equal = pairs and not wrong and len(left["losses"][switch]) == len(right["losses"][switch])
-        where = "" if equal else f", first at line {wrong[0][0]}: {wrong[0][1]}" if wrong else ", lines missing"
-        print(f"{switch:32} {'equal' if equal else 'DIFFERS'} ({len(pairs)} lines{where})")
-        differing += not equal
+        for what in ("training", "validation"):
+            pairs = [[one for one in side["losses"].get(switch, []) if ("val_loss" in one) == (what == "validation")]
+                     for side in (left, right)]  # fmt: skip
+            wrong = [key for a, b in zip(*pairs, strict=False) for key in a if a[key] != b.get(key)]
+            equal = pairs[0] and not wrong and len(pairs[0]) == len(pairs[1])
+            where = f", first {wrong[0]}" if wrong else "" if equal else ", lines missing"
+            print(f"{switch:32} {what:11} {'equal' if equal else 'DIFFERS'} ({len(pairs[0])} lines{where})")
+            differing += not equal
     for part in ("rows", "pictures"):
         wrong = [key for key, value in left[part].items() if right[part].get(key) != value]
         print(f"{part:32} {f'DIFFERS, first {wrong[0]}' if wrong else 'equal'} ({len(wrong)} of {len(left[part])})")

@@ -8,22 +8,22 @@ from __future__ import annotations
 
 import argparse
 
+from mdtk.config.command_line import ToolParser
 from mdtk.core.errors import run_tool
-from mdtk.evaluation.command import request_of, run
+from mdtk.evaluation.command import SUBMISSIONS, run
 from mdtk.evaluation.io.external import KINDS
-from mdtk.evaluation.io.submission import NAME
 from mdtk.evaluation.scoring.alignment import ALIGNMENTS
-from mdtk.evaluation.scoring.protocols import BENCHMARKS, PROTOCOLS
+from mdtk.evaluation.scoring.protocols import benchmarks, variants
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main() -> int:
+    parser = ToolParser(__doc__)
     add = parser.add_argument
     add("--checkpoint", default="", help="a native or converted .pth")
     add("--config", default="", help="a recipe whose keys go over the checkpoint's own")
-    known = ", ".join((*BENCHMARKS, NAME))
+    known = ", ".join((*benchmarks(), *SUBMISSIONS))
     add("--datasets", nargs="+", default=[], help=f"benchmarks, or benchmark/variant; default: what is there. {known}")
-    add("--variant", default="", help=", ".join(sorted({row.variant for row in PROTOCOLS.values() if row.variant})))
+    add("--variant", default="", help=", ".join(variants()))
     scale = parser.add_mutually_exclusive_group()
     scale.add_argument("--eval_mono", action="store_true", help="median scaling, whatever the training was")
     scale.add_argument("--eval_stereo", action="store_true", help="no alignment, depth x EVAL.STEREO_SCALE (5.4)")
@@ -33,15 +33,17 @@ def main() -> None:
     add("--post_process", action="store_true", help="average with the mirrored image's prediction")
     add("--predictions", default="", help=".npy (N x H x W, in list order) or folder of another program's predictions")
     add("--predictions_are", choices=KINDS, default="disparity", help="what these hold (disparity: 1 / depth)")
+    add("--predictor", nargs="+", default=[], metavar="NAME", help="a registered predictor, then its option=value …")
     add("--ground_truth", default="", help="exported .npz or published gt_depths.npz; default: read from the data set")
     add("--save_predictions", action="store_true", help="keep the predicted disparities as .npy")
     add("--no_eval", action="store_true", help="predict and save only")
-    add("--no_trivial", action="store_true", help="leave out the two trivial predictors")
+    add("--no_baselines", action="store_true", help="leave out the two baseline predictors")
+    add("--no_trivial", action="store_true", dest="no_baselines", help=argparse.SUPPRESS)  # its former name
     add("--skip_empty", action="store_true", help="leave out images without a valid ground-truth pixel")
     add("--report", action="store_true", help="write an HTML report with pictures for each benchmark")
     add("--output", default="", help="folder of the results; default: evaluation/ beside the checkpoint")
-    add("overrides", nargs="*", metavar="KEY VALUE", help="configuration keys")
-    run(request_of(vars(parser.parse_intermixed_args())))
+    failed = run(parser.parse_tool_args())
+    return 1 if failed else 0  # what failed is said already
 
 
 if __name__ == "__main__":

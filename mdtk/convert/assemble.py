@@ -115,11 +115,12 @@ def _add_pose(cfg: CfgNode, transfer: Transfer, published: Published, depth_enco
     rename = names.pose_cnn_name if model.POSE == "posecnn" else names.pose_decoder_name
     transfer.add("pose.decoder", network.decoder, pose, rename, file="pose")
     if pose_encoder is not None:
-        if network.encoder is None:
+        encoder = network.encoder if model.POSE == "separate" else None
+        if encoder is None:
             raise MdtkError(f"{origin}: has a pose_encoder beside a PoseCNN, which takes none; remove one of the two")
         transfer.add(
             "pose.encoder",
-            network.encoder,
+            encoder,
             pose_encoder,
             names.encoder_name,
             file="pose_encoder",

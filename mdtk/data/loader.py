@@ -10,6 +10,7 @@ from yacs.config import CfgNode
 
 from mdtk.config import data_sets, depth_range
 from mdtk.core.errors import MdtkError
+from mdtk.core.spacing import evenly_spaced
 from mdtk.data.batch import Batch, collate
 from mdtk.data.sampler import TrainSampler, share
 from mdtk.data.samples import NO_DRAWS, DrawOptions, Key, MixedDataset, MonoDataset
@@ -67,9 +68,8 @@ def build_val_loader(cfg: CfgNode, rank: int, world_size: int, device: torch.dev
     if not sets:
         return None
     dataset = MixedDataset(sets)
-    count = min(len(dataset), cfg.DATA.VAL_LIMIT or len(dataset))
-    chosen = [int(i * len(dataset) / count) for i in range(count)]
-    keys = [(0, i, chosen[i]) for i in share(count, rank, world_size)]
+    chosen = evenly_spaced(len(dataset), cfg.DATA.VAL_LIMIT)
+    keys = [(0, i, chosen[i]) for i in share(len(chosen), rank, world_size)]
     size = max(1, cfg.SOLVER.BATCH_SIZE // world_size // cfg.SOLVER.ACCUMULATE)
     return build_loader(dataset, Chunks(keys, size), min(cfg.DATA.WORKERS, 2), device)
 

@@ -1,4 +1,4 @@
-"""Two predictors that look at no image. A model that does not beat them has learnt nothing about its input.
+"""The baseline predictors, which look at no image: a model that does not beat them has learnt nothing about its input.
 
 `constant depth`: one depth everywhere, the median of the training ground truth. `median map`: for each pixel of the
 network's grid, the median depth of the training ground truth there, in image coordinates normalised to 0 … 1.
@@ -16,29 +16,31 @@ CONSTANT, MEDIAN_MAP = "constant depth", "median map"
 
 
 @dataclass(frozen=True)
-class Trivial:
-    """What the training data gives: `constant` in metres and `median_map` (h, w); None with the `reason` in words."""
+class Baselines:
+    """What training data gives for the network's size: `constant` in metres and `median_map` (height, width).
 
-    constant: float | None
-    median_map: np.ndarray | None
+    Where these are None, `reason` says why; else `origin` says what they were made from.
+    """
+
+    height: int
+    width: int
+    constant: float | None = None
+    median_map: np.ndarray | None = None
     origin: str = ""
     reason: str = ""
 
-    def disparities(self, height: int, width: int, aligned: bool) -> dict[str, np.ndarray]:
-        """The trivial predictions (h, w) as disparity by label. Where scale is `aligned`, any constant is the same."""
+    def disparities(self, aligned: bool) -> dict[str, np.ndarray]:
+        """The predictions (height, width) as disparity by label. Where scale is `aligned`, any constant is the same."""
         found = {}
         if self.constant is not None or aligned:
-            found[CONSTANT] = np.full((height, width), 1 / (self.constant or 1.0), np.float32)
+            found[CONSTANT] = np.full((self.height, self.width), 1 / (self.constant or 1.0), np.float32)
         if self.median_map is not None:
             found[MEDIAN_MAP] = (1 / self.median_map).astype(np.float32)
         return found
 
-
-def evenly_spaced(count: int, limit: int) -> list[int]:
-    """At most `limit` indices of 0 … count−1, evenly spaced, the first and last among them; 0: all."""
-    if limit <= 0 or limit >= count:
-        return list(range(count))
-    return sorted({round(place) for place in np.linspace(0, count - 1, limit)})
+    def describe(self) -> str:
+        """One line: what they were made from, or why one of them is left out."""
+        return self.origin or f"left out: {self.reason}"
 
 
 def cell_depths(depth: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -69,10 +71,11 @@ def median_map(cells_nhw: np.ndarray) -> np.ndarray:
     return middle[tuple(nearest)].astype(np.float32)
 
 
-def from_grids(grids: Sequence[np.ndarray], origin: str) -> Trivial:
+def from_grids(grids: Sequence[np.ndarray], origin: str) -> Baselines:
     """Both predictors from training ground truths that `cell_depths` brought to the network's grid, in metres."""
     cells = np.stack(grids)
+    height, width = grids[0].shape
     known = cells[cells > 0]
     if not known.size:
-        return Trivial(None, None, reason=f"no known depth in the {origin}")
-    return Trivial(float(np.median(known)), median_map(cells), origin)
+        return Baselines(height, width, reason=f"no known depth in the {origin}")
+    return Baselines(height, width, float(np.median(known)), median_map(cells), origin)

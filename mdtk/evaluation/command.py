@@ -1,34 +1,32 @@
-"""What tools/evaluate.py does: its arguments, the configuration, a model or files, every benchmark, results."""
+"""What tools/evaluate.py does with its arguments: a predictor, one `EvalConfig`, every benchmark, results."""
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TextIO
 
+import torch
+import yaml
 from yacs.config import CfgNode
 
-from mdtk.config import check, depth_range, differences, load_config, merge_mapping, override, read_recipe, set_of
+from mdtk.config import depth_range, load_config, set_of
 from mdtk.core import distributed
 from mdtk.core.errors import MdtkError
-from mdtk.datasets.catalogue import absent_reason
-from mdtk.evaluation.benchmark import RunOptions, build_run_options, evaluate_protocol, export_benchmark
-from mdtk.evaluation.io import submission as benchmark
+from mdtk.evaluation.benchmark import evaluate_protocol, export_submission
+from mdtk.evaluation.eval_config import EvalConfig, build_eval_config, merged_config
 from mdtk.evaluation.io.report import write_report
 from mdtk.evaluation.io.results import console_table, summary_table, write_results, write_summary
-from mdtk.evaluation.predictors import FileSource, ModelSource, Source
+from mdtk.evaluation.predictors import DepthPredictor, build_model_predictor, build_predictor
 from mdtk.evaluation.scoring.evaluator import Evaluation
-from mdtk.evaluation.scoring.protocols import PROTOCOLS, get_protocol
-from mdtk.models.system import LoadedModel, load_model
+from mdtk.evaluation.scoring.protocols import KITTI_BENCHMARK, get_protocol
+from mdtk.models import load_model
 
 FIVE = ("kitti_eigen", "kitti_eigen_benchmark", "nyuv2", "make3d", "cityscapes")
-# Keys of MODEL that prediction may change; the others made the weights
-FREE_MODEL_KEYS = ("MIN_DEPTH", "MAX_DEPTH", "PRETRAINED", "WEIGHTS", "WEIGHTS_PARTS")
-
-
+SUBMISSIONS = {KITTI_BENCHMARK.protocol.name: KITTI_BENCHMARK}
 FLAGS = {  # of tools/evaluate.py, and what each says as KEY VALUE
     "eval_mono": ("EVAL.ALIGNMENT", "median"),
     "eval_stereo": ("EVAL.ALIGNMENT", "none"),
@@ -38,195 +36,161 @@ FLAGS = {  # of tools/evaluate.py, and what each says as KEY VALUE
 VALUES = {"alignment": "EVAL.ALIGNMENT", "scale_factor": "EVAL.SCALE_FACTOR"}
 
 
-@dataclass(frozen=True)
-class Request:
-    """The arguments of tools/evaluate.py."""
-
-    checkpoint: str = ""
-    config: str = ""
-    overrides: Sequence[str] = ()
-    datasets: Sequence[str] = ()
-    variant: str = ""
-    stereo: bool | None = None  # None: as the model was trained
-    predictions: str = ""
-    predictions_are: str = "disparity"
-    output: str = ""
-    save_predictions: bool = False
-    no_eval: bool = False
-    no_trivial: bool = False
-    skip_empty: bool = False
-    report: bool = False
-    ground_truth: str = ""
-
-
-def request_of(args: Mapping[str, Any]) -> Request:
-    """Parsed arguments → `Request`: flags become KEY VALUE pairs, as do words behind --datasets from a key on."""
-    fields = {key: value for key, value in args.items() if key not in FLAGS and key not in VALUES}
-    words = fields["datasets"]
-    first = next((place for place, word in enumerate(words) if word.isupper()), len(words))
-    pairs = [word for flag, pair in FLAGS.items() if args[flag] for word in pair]
-    pairs += [word for flag, key in VALUES.items() if args[flag] is not None for word in (key, args[flag])]
-    fields["overrides"] = [*pairs, *words[first:], *fields["overrides"]]
-    fields["datasets"] = words[:first]
-    stereo = True if args["eval_stereo"] else False if args["eval_mono"] else None
-    return Request(**fields, stereo=stereo)
-
-
-def run(request: Request) -> None:
-    """Evaluates as asked; prints a table a benchmark and the summary; exits with 1 where a benchmark failed."""
-    if bool(request.checkpoint) == bool(request.predictions):
-        raise MdtkError("give --checkpoint, or --predictions of another program (one of the two)")
-    if request.predictions and request.save_predictions:
+def run(args: argparse.Namespace) -> dict[str, str]:
+    """Evaluates as asked, prints a table for each benchmark and the summary; gives what failed: benchmark → why."""
+    chosen = [option for option in ("checkpoint", "predictions", "predictor") if getattr(args, option)]
+    if len(chosen) != 1:
+        raise MdtkError("give --checkpoint, or --predictions of another program, or --predictor (one of the three)")
+    if args.predictions and args.save_predictions:
         raise MdtkError("--save_predictions keeps what a checkpoint predicts; --predictions are files already")
-    cfg = _device_config(request)
-    with distributed.process_group(cfg.DEVICE) as device:
-        source, cfg, facts = _build_source(request, device)
-        names = _distinct(list(request.datasets) or default_datasets(cfg), request.variant)
-        folder = _folder(request, cfg)
-        options = build_run_options(
+    pairs = pairs_of(args)
+    with distributed.process_group(load_config(args.config or None, pairs).DEVICE) as device:
+        predictor, cfg, provenance = open_predictor(args, pairs, device)
+        config = build_eval_config(
             cfg,
-            request.stereo,
-            device=device,
-            variant=request.variant,
-            trivial=not request.no_trivial,
-            skip_empty=request.skip_empty,
-            save_folder=folder / "predictions" if request.save_predictions else None,
-            score=not request.no_eval,
-            ground_truth=request.ground_truth,
-            facts=facts,
+            stereo=True if args.eval_stereo else False if args.eval_mono else None,
+            baselines=not args.no_baselines,
+            variant=args.variant,
+            score=not args.no_eval,
+            skip_empty=args.skip_empty,
+            ground_truth=args.ground_truth,
+            folder=_folder(args, cfg),
+            save_predictions=args.save_predictions,
+            report=args.report,
+            provenance=provenance | {"device": str(device)},
         )
-        _run_all(source, cfg, names, options, folder, request.report)
+        return evaluate_benchmarks(config, predictor, args.datasets or default_benchmarks(cfg))
 
 
-def _distinct(names: Sequence[str], variant: str) -> list[str]:
-    """The names, of those with one row the first; a wrong name is refused before anything is predicted."""
-    keys = {name: name if name == benchmark.NAME else get_protocol(name, variant).key for name in names}
-    return [name for place, name in enumerate(names) if keys[name] not in [keys[other] for other in names[:place]]]
+def pairs_of(args: argparse.Namespace) -> list[str]:
+    """All KEY VALUE pairs: those that a flag stands for, then those of the command line."""
+    pairs = [word for flag, pair in FLAGS.items() if getattr(args, flag) for word in pair]
+    given = {key: getattr(args, flag) for flag, key in VALUES.items()}
+    pairs += [word for key, value in given.items() if value is not None for word in (key, value)]
+    return [*pairs, *args.overrides]
 
 
-def default_datasets(cfg: CfgNode) -> list[str]:
+def open_predictor(
+    args: argparse.Namespace, pairs: Sequence[str], device: torch.device
+) -> tuple[DepthPredictor, CfgNode, dict[str, object]]:
+    """The predictor that the arguments name, its configuration, and its part of the results' provenance."""
+    if args.checkpoint:
+        return _open_checkpoint(args.checkpoint, args.config, pairs, device)
+    cfg = load_config(args.config or None, pairs)
+    if args.predictions:
+        return build_predictor("files", {"path": args.predictions, "gives": args.predictions_are}), cfg, {}
+    name, *options = args.predictor
+    return build_predictor(name, parse_options(options)), cfg, {"predictor": name}
+
+
+def _open_checkpoint(
+    path: str, config: str, pairs: Sequence[str], device: torch.device
+) -> tuple[DepthPredictor, CfgNode, dict[str, object]]:
+    model = load_model(path, device)
+    cfg = merged_config(model, config, pairs)
+    model = dataclasses.replace(model, cfg=cfg)
+    offsets = getattr(model.system, "input_offsets", (0,))
+    watched = distributed.is_main() and sys.stderr.isatty()
+    predictor = build_model_predictor(cfg, model.disparity, device, offsets, progress=watched)
+    provenance = {
+        "checkpoint": str(model.path),
+        "checkpoint_sha256": model.checksum,
+        "trained_on": f"{cfg.DATA.NAME}, list {cfg.DATA.TRAIN_SPLIT}",
+        "model_depth_range": list(depth_range(set_of(cfg), cfg)),
+        "precision": cfg.SOLVER.PRECISION,
+    }
+    return predictor, cfg, provenance
+
+
+def parse_options(words: Sequence[str]) -> dict[str, object]:
+    """`key=value` words, the values read as YAML: "block=5" → {"block": 5}."""
+    options = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not equals:
+            raise MdtkError(f"--predictor takes a name and then option=value, not '{word}'")
+        try:
+            options[key] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise MdtkError(f"--predictor: the value of {word} cannot be read; put it in quotes") from error
+    return options
+
+
+def default_benchmarks(cfg: CfgNode) -> list[str]:
     """EVAL.PROTOCOLS, else the five benchmarks, or `sequence` for a model of one's own frames."""
     return list(cfg.EVAL.PROTOCOLS) or (["sequence"] if cfg.DATA.NAME == "sequence" else list(FIVE))
 
 
-def _run_all(
-    source: Source, cfg: CfgNode, names: Sequence[str], options: RunOptions, folder: Path, report: bool
-) -> None:
-    found: list[Evaluation] = []
-    missing = {name: reason for name in names if (reason := absent(name, cfg))}
-    failed: dict[str, str] = {}
+def _folder(args: argparse.Namespace, cfg: CfgNode) -> Path:
+    if args.output:
+        return Path(args.output)
+    if args.checkpoint:
+        checkpoint = Path(args.checkpoint)
+        return checkpoint.parent / "evaluation" / checkpoint.stem
+    return Path(cfg.OUT_DIR) / "evaluation" / (Path(args.predictions).stem if args.predictions else args.predictor[0])
+
+
+def evaluate_benchmarks(config: EvalConfig, predictor: DepthPredictor, names: Sequence[str]) -> dict[str, str]:
+    """Every benchmark whose data is there, a failing one does not stop the others; gives benchmark → why it failed."""
+    names = distinct(names, config.variant)
+    missing = {name: reason for name in names if (reason := config.absent_reason(_dataset(name, config)))}
     for name, reason in missing.items():
         _say(f"not there: {name}: {reason}")
-    for name in names:
-        if name in missing:
-            continue
+    found: list[Evaluation] = []
+    failed: dict[str, str] = {}
+    for name in [name for name in names if name not in missing]:
         try:
-            found += _run_one(source, cfg, name, options, folder, report)
+            found += _evaluate_benchmark(config, predictor, name)
         except MdtkError as error:
             failed[name] = str(error)
-    _finish(found, missing | failed, folder, options.score)
+    _finish(config, found, missing | failed)
     if failed:
         _say("\n".join(f"error: {reason}" for reason in failed.values()), sys.stderr)
-        sys.exit(1)
-    if len(missing) == len(names):
+    elif len(missing) == len(names):
         raise MdtkError("none of the benchmarks asked for is there; set their ROOTS or MDTK_DATASETS")
+    return failed
 
 
-def _run_one(
-    source: Source, cfg: CfgNode, name: str, options: RunOptions, folder: Path, report: bool
-) -> list[Evaluation]:
-    if name == benchmark.NAME:
-        target = folder / "benchmark_predictions"
-        count = export_benchmark(source, cfg, target, options.batch_size)
+def distinct(names: Sequence[str], variant: str) -> list[str]:
+    """The names, of those with one row the first; a wrong name is refused before anything is predicted."""
+    keys = {name: name if name in SUBMISSIONS else get_protocol(name, variant, "--datasets").key for name in names}
+    return [name for place, name in enumerate(names) if keys[name] not in [keys[other] for other in names[:place]]]
+
+
+def _dataset(name: str, config: EvalConfig) -> str:
+    return (SUBMISSIONS[name].protocol if name in SUBMISSIONS else config.protocol(name)).dataset
+
+
+def _evaluate_benchmark(config: EvalConfig, predictor: DepthPredictor, name: str) -> list[Evaluation]:
+    protocol = SUBMISSIONS[name].protocol if name in SUBMISSIONS else config.protocol(name)
+    reader = config.reader(protocol)
+    evaluations: list[Evaluation] = []
+    if name in SUBMISSIONS:
+        target = config.folder / "benchmark_predictions"
+        count = export_submission(config, SUBMISSIONS[name], predictor, reader, target)
         _say(f"{name}: wrote {count} PNGs to {target}\n")
-        return []
-    evaluations = evaluate_protocol(source, cfg, name, options)
-    if options.save_folder:
-        _say(f"{name}: predictions are in {options.save_folder}")
+    else:
+        evaluations = evaluate_protocol(config, protocol, predictor, reader)
+    if config.save_predictions:
+        _say(f"{name}: predictions are in {config.folder / 'predictions'}")
     if evaluations and distributed.is_main():
-        paths = write_results(folder, evaluations)
-        if report:
-            paths.append(write_report(folder, evaluations, source, cfg))
+        paths = write_results(config.folder, evaluations)
+        if config.report:
+            paths.append(write_report(config.folder, evaluations, predictor, reader))
         print(f"{console_table(evaluations)}\n\n  wrote {', '.join(map(str, paths))}\n", flush=True)
     return evaluations
 
 
-def _finish(found: Sequence[Evaluation], missing: dict[str, str], folder: Path, scored: bool) -> None:
-    if not (found and scored and distributed.is_main()):
+def _finish(config: EvalConfig, found: Sequence[Evaluation], missing: Mapping[str, str]) -> None:
+    if not (found and distributed.is_main()):
         return
-    paths = write_summary(folder, found, missing)
+    paths = write_summary(config.folder, found, missing)
     print(f"Summary\n\n{summary_table(found)}\n")
     if missing:
         print(f"no result: {', '.join(missing)}")
     print(f"wrote {', '.join(map(str, paths))}", flush=True)
 
 
-def absent(name: str, cfg: CfgNode) -> str:
-    """Why the benchmark's data is not there, or an empty text; looks for the data root only."""
-    return absent_reason(benchmark.DATASET if name == benchmark.NAME else PROTOCOLS[name].dataset, cfg)
-
-
-def _device_config(request: Request) -> CfgNode:
-    """The configuration as far as it is known before the checkpoint: where to compute."""
-    return load_config(request.config or None, request.overrides)
-
-
-def _build_source(request: Request, device) -> tuple[Source, CfgNode, dict[str, object]]:
-    if request.predictions:
-        cfg = load_config(request.config or None, request.overrides)
-        return FileSource(request.predictions, request.predictions_are), cfg, {"device": str(device)}
-    model = load_model(request.checkpoint, device)
-    cfg = merged_config(model, request.config, request.overrides)
-    model = dataclasses.replace(model, cfg=cfg)
-    facts = {
-        "checkpoint": str(model.path),
-        "checkpoint_sha256": model.checksum,
-        "trained_on": f"{cfg.DATA.NAME}, list {cfg.DATA.TRAIN_SPLIT}",
-        "model_depth_range": list(depth_range(set_of(cfg), cfg)),
-        "device": str(device),
-        "precision": cfg.SOLVER.PRECISION,
-    }
-    source = ModelSource(
-        model.disparity,
-        cfg.DATA.HEIGHT,
-        cfg.DATA.WIDTH,
-        device,
-        cfg.EVAL.POST_PROCESS,
-        cfg.DATA.WORKERS,
-        progress=distributed.is_main() and sys.stderr.isatty(),
-    )
-    return source, cfg, facts
-
-
-def merged_config(model: LoadedModel, config: str, overrides: Sequence[str]) -> CfgNode:
-    """The checkpoint's configuration, the recipe `config` over it, then KEY VALUE pairs.
-
-    A key that made the weights (MODEL.ENCODER …) and differs is an error: the model comes from the checkpoint.
-    """
-    cfg = model.cfg.clone()
-    cfg.defrost()
-    cfg.EVAL.LIMIT = 0  # what training saw at its epochs' ends says nothing about this evaluation
-    if config:
-        merge_mapping(cfg, read_recipe(Path(config)), config)
-    override(cfg, overrides)
-    check(cfg)
-    cfg.freeze()
-    free = [f"MODEL.{key}" for key in FREE_MODEL_KEYS]
-    others = [key for key in cfg if key != "MODEL"]
-    if changed := differences(model.cfg, cfg, [*others, *free]):
-        raise MdtkError(f"{model.path} was trained with another model ({changed[0]}); leave that key to the checkpoint")
-    return cfg
-
-
-def _folder(request: Request, cfg: CfgNode) -> Path:
-    if request.output:
-        return Path(request.output)
-    if request.checkpoint:
-        checkpoint = Path(request.checkpoint)
-        return checkpoint.parent / "evaluation" / checkpoint.stem
-    return Path(cfg.OUT_DIR) / "evaluation" / Path(request.predictions).stem
-
-
-def _say(text: str, stream=None) -> None:
+def _say(text: str, stream: TextIO | None = None) -> None:
     if distributed.is_main():
         print(text, file=stream or sys.stdout, flush=True)

@@ -1,4 +1,4 @@
-"""Reading ground truth: the entries of an evaluation, and the training frames behind the trivial predictors."""
+"""Reading ground truth: the entries of an evaluation, and the training frames behind the baseline predictors."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from mdtk.core.errors import MdtkError
+from mdtk.core.spacing import evenly_spaced
 from mdtk.datasets.depth_files import depths_by_name
 from mdtk.datasets.reader import DatasetReader
-from mdtk.evaluation.baselines import cell_depths, evenly_spaced
+from mdtk.evaluation.baselines import Baselines, cell_depths, from_grids
 from mdtk.inference.predict import read_in_order
 
 
@@ -53,12 +54,17 @@ class _TrainingGrid:
         return cell_depths(depth, self._height, self._width)
 
 
-def training_grids(
-    reader: DatasetReader, frames: int, height: int, width: int, workers: int
-) -> tuple[list[np.ndarray], str]:
-    """Ground truths (height, width) of at most `frames` evenly spaced entries; the first error of those without one."""
+def read_baselines(reader: DatasetReader, name: str, frames: int, height: int, width: int, workers: int) -> Baselines:
+    """The baseline predictors, (height, width), from the ground truth of at most `frames` evenly spaced entries.
+
+    Entries without ground truth are left out; where none has any, the first error is the reason for leaving out the
+    predictors. `name` says in the results which training data it was.
+    """
     batches = [[index] for index in evenly_spaced(len(reader), frames)]
     grid_of = _TrainingGrid(reader, height, width)
     found = [item for items in read_in_order(grid_of, batches, workers) for item in items]
-    errors = [item for item in found if isinstance(item, str)]
-    return [item for item in found if not isinstance(item, str)], errors[0] if errors else ""
+    grids = [item for item in found if not isinstance(item, str)]
+    if not grids:
+        error = next((item for item in found if isinstance(item, str)), "the list is empty")
+        return Baselines(height, width, reason=f"no training ground truth: {error}")
+    return from_grids(grids, f"median of {len(grids)} ground truths of {name}")

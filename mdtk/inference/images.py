@@ -12,6 +12,7 @@ from yacs.config import CfgNode
 
 from mdtk import viz
 from mdtk.core.errors import MdtkError
+from mdtk.core.spacing import evenly_spaced
 from mdtk.datasets.image_files import open_rgb
 from mdtk.datasets.sequence.clips import Camera
 from mdtk.datasets.sequence.frames import IMAGE_SUFFIXES, list_images
@@ -51,7 +52,7 @@ def predict_images(
             failed.append(path.name)
             continue
         camera = choose_camera(predictor.model.cfg, image.size, K, K_size) if saves.ply else None
-        note = {"image": str(path), "checkpoint_sha256": predictor.model.checksum}
+        note: dict[str, object] = {"image": str(path), "checkpoint_sha256": predictor.model.checksum}
         note["network_input"] = [predictor.model.width, predictor.model.height]
         written += write_outputs(folder / path.stem, image, predictor(image), scale, saves, camera, note)
     if failed:
@@ -66,7 +67,7 @@ def write_sheet(path: Path, written: Sequence[Path], source: Path, extension: st
     """A contact sheet of up to `count` evenly spaced images with their disparity, from what `predict_images` wrote."""
     pictures = {file.stem.removesuffix("_disp"): file for file in written if file.stem.endswith("_disp")}
     images = [image for image in find_inputs(source, extension) if image.stem in pictures]
-    chosen = [images[i * len(images) // min(count, len(images))] for i in range(min(count, len(images)))]
+    chosen = [images[place] for place in evenly_spaced(len(images), count)]
     cells = [[np.asarray(open_rgb(file)) for file in (image, pictures[image.stem])] for image in chosen]
     rows = [[cell for pair in cells[i : i + 2] for cell in pair] for i in range(0, len(cells), 2)]
     viz.save_picture(path, viz.contact_sheet(rows, ["image", "disparity"] * min(2, len(cells))))

@@ -46,7 +46,7 @@ class DisparityNetwork(nn.Module):
 
 @dataclass(frozen=True)
 class Parity:
-    """Disparity of ONNX Runtime against torch: greatest absolute difference, and relative to torch's greatest value."""
+    """Disparity of ONNX Runtime against torch: the maximum absolute difference, and relative to torch's maximum."""
 
     absolute: float
     relative: float
@@ -73,7 +73,7 @@ def require(names: Sequence[str] = ("onnx", "onnxscript", "onnxruntime")) -> lis
 def export_onnx(model: LoadedModel, path: str | Path, images_b3hw: Tensor, tolerance: float = 1e-4) -> Parity:
     """Writes `path` with a free batch size, checked against torch on `images_b3hw` (0 … 1, of the network's size).
 
-    The file is written only when the greatest difference is at most `tolerance` of torch's greatest disparity.
+    The file is written only when the maximum difference is at most `tolerance` of torch's maximum disparity.
     """
     onnx, _, onnxruntime = require()
     network = DisparityNetwork(model)
@@ -87,7 +87,7 @@ def export_onnx(model: LoadedModel, path: str | Path, images_b3hw: Tensor, toler
         parity = Parity(absolute, absolute / float(np.abs(expected).max()), len(images_b3hw))
         if not parity.relative <= tolerance:
             raise MdtkError(
-                f"{path} is not written: ONNX Runtime differs from torch by {parity.relative:.2g} of the greatest "
+                f"{path} is not written: ONNX Runtime differs from torch by {parity.relative:.2g} of the maximum "
                 f"disparity, more than {tolerance:g}; try another onnxruntime, or raise --tolerance"
             )
     return parity

@@ -76,12 +76,12 @@ def write_outputs(
 
 
 def _describe(depth: np.ndarray, scale: DepthScale) -> dict:
-    least, median, greatest = (float(f"{value:.5g}") for value in np.percentile(depth, (0, 50, 100)))
+    minimum, median, maximum = (float(f"{value:.5g}") for value in np.percentile(depth, (0, 50, 100)))
     return {
         "depth_unit": scale.unit,
         "scale_source": scale.source,
         "scale_factor": scale.factor,
-        "depth_least_median_greatest": [least, median, greatest],
+        "depth_minimum_median_maximum": [minimum, median, maximum],
         "mdtk": __version__,
     }
 

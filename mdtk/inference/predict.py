@@ -1,4 +1,4 @@
-"""Loop 1 of an evaluation: images → one scaled disparity a name."""
+"""The first loop of an evaluation: images become one scaled disparity per name."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from mdtk.datasets.image_files import resize
 from mdtk.datasets.reader import DatasetReader, Offset
 from mdtk.inference.post_process import blend_flipped
 
-Model = Callable[
-    [Tensor], Tensor
-]  # images (B, 3, H, W) in 0 … 1, on the device → scaled disparity (B, 1, H, W), 1/depth
+# Images (B, 3·F, H, W) in 0 … 1 on the device, F frames one after the other → scaled disparity (B, 1, H, W), 1/depth
+Model = Callable[[Tensor], Tensor]
 
 
 class ItemReader(Dataset):
@@ -47,7 +46,11 @@ def read_in_order(
     """
     workers = min(workers, os.cpu_count() or 1, len(batches))
     loader = DataLoader(
-        ItemReader(read), batch_sampler=batches, num_workers=workers, collate_fn=collate or _same, pin_memory=pin
+        ItemReader(read),
+        batch_sampler=[list(batch) for batch in batches],
+        num_workers=workers,
+        collate_fn=collate or _same,
+        pin_memory=pin,
     )
     for items in loader:
         if failed := [item for item in items if isinstance(item, MdtkError)]:
@@ -91,6 +94,8 @@ def predict(
     batches: Sequence[Sequence[int]],
     height: int,
     width: int,
+    *,
+    offsets: Sequence[Offset] = (0,),
     device: torch.device | str = "cpu",
     post_process: bool = False,
     workers: int = 0,
@@ -98,23 +103,24 @@ def predict(
 ) -> dict[str, np.ndarray]:
     """Scaled disparity (height, width) float32 by name, for the entries of `reader` in `batches` (lists of indices).
 
-    `post_process` averages with the prediction of the mirrored image. Missing or corrupt images raise `MdtkError`.
+    `offsets`: the frames that the model takes, in its order, 0 the entry's own. `post_process` averages with the
+    prediction of the mirrored images. Missing or corrupt images raise `MdtkError`.
     """
     predictions: dict[str, np.ndarray] = {}
-    frames = read_frames(FrameReader(reader, [0], height, width), batches, workers, device)
+    frames = read_frames(FrameReader(reader, offsets, height, width), batches, workers, device)
     bar = tqdm(batches, desc=f"predicting {reader.key}", unit="batch", leave=False, disable=not progress)
     for indices, images in zip(bar, frames, strict=True):
-        disparity = predict_batch(model, images[:, 0], post_process)
+        disparity = predict_batch(model, images.flatten(1, 2), post_process)
         predictions.update({reader.name(i): one for i, one in zip(indices, disparity, strict=True)})
     return predictions
 
 
-def predict_batch(model: Model, images_b3hw: Tensor, post_process: bool) -> np.ndarray:
-    """Scaled disparity (B, H, W) float32 on the CPU for images (B, 3, H, W) in 0 … 1."""
-    disparity = _to_numpy(model(images_b3hw))
+def predict_batch(model: Model, images_bchw: Tensor, post_process: bool) -> np.ndarray:
+    """Scaled disparity (B, H, W) float32 on the CPU for images (B, 3·F, H, W) in 0 … 1."""
+    disparity = _to_numpy(model(images_bchw))
     if not post_process:
         return disparity
-    mirrored = _to_numpy(model(images_b3hw.flip(-1)).flip(-1))
+    mirrored = _to_numpy(model(images_bchw.flip(-1)).flip(-1))
     return blend_flipped(disparity, mirrored)
 
 

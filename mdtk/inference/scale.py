@@ -26,7 +26,7 @@ class DepthScale:
 
     @property
     def unit(self) -> str:
-        """The unit in words."""
+        """The unit of depth, as it is written into files."""
         return "metres" if self.metric else "unknown (monocular training leaves the scale open)"
 
 

@@ -1,7 +1,7 @@
 """A film of the input above its disparity, with one colour range from the first frame to the last.
 
 The range needs every prediction before the first picture is coloured: predictions wait in a temporary file, frames are
-read twice, and memory holds one frame at a time (of a GIF also the finished pictures, at one byte a pixel).
+read twice, and memory holds one frame at a time (of a GIF also the finished pictures, at one byte per pixel).
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from mdtk.core.errors import MdtkError
+from mdtk.core.spacing import evenly_spaced
 from mdtk.datasets.image_files import open_rgb
 from mdtk.datasets.sequence.frames import list_frames
 from mdtk.datasets.sequence.video_frames import frame_rate, read_frames
@@ -24,7 +25,7 @@ from mdtk.inference.predictor import Predictor, enlarge
 from mdtk.viz import colour_map, disparity_range, resize_picture
 from mdtk.viz.film import check_suffix, write_film
 
-FOLDER_RATE = 10.0  # frames a second of a folder, whose files do not say
+FOLDER_RATE = 10.0  # frames per second of a folder, whose files do not say
 DEFAULT_WIDTH = {".gif": 480, ".mp4": 960}  # a GIF of more is too large to show anywhere
 _SAMPLED = 2048  # pixels of each frame that the colour range is taken from
 _PALETTE_PICTURES = 16
@@ -54,14 +55,14 @@ class Source:
             yield np.asarray(open_rgb(path))
 
     def rate(self) -> float:
-        """Frames a second: a video keeps its speed whatever the stride; a folder has none to keep."""
+        """Frames per second: a video keeps its speed whatever the stride; a folder has none to keep."""
         rate = 0.0 if self.path.is_dir() else frame_rate(self.path)
         return rate / self.stride if rate else FOLDER_RATE
 
 
 @dataclass
 class _Evenly:
-    """Keeps a few items spread evenly over a stream of unknown length."""
+    """Keeps `room` to 2 · `room` items spread evenly over a stream whose length is not known before its end."""
 
     room: int
     step: int = 1
@@ -112,7 +113,7 @@ def _predict_all(
         first = first or frame.shape[:2]
         disparity = predictor.at_network_size(Image.fromarray(frame)).astype(np.float16)
         store.write(disparity.tobytes())
-        sampled.append(disparity.ravel()[:: max(1, disparity.size // _SAMPLED)])
+        sampled.append(disparity.ravel()[evenly_spaced(disparity.size, _SAMPLED)])
         kept.add((resize_picture(frame, min(320, frame.shape[1])), disparity))
     if first is None:
         raise MdtkError(f"{source.path} has no frames")

@@ -12,7 +12,9 @@ import torch
 from mdtk import viz
 from mdtk.core import distributed
 from mdtk.core.errors import MdtkError
-from mdtk.evaluation.benchmark import build_run_options, evaluate_protocols
+from mdtk.evaluation.benchmark import evaluate_protocols
+from mdtk.evaluation.eval_config import build_eval_config
+from mdtk.evaluation.predictors import build_model_predictor
 from mdtk.models.system import full_disparity
 from mdtk.training.checkpoint import BEST, LAST, TrainState, save_checkpoint, save_weights
 from mdtk.training.step import forward
@@ -83,10 +85,11 @@ def evaluate(run: Run, state: TrainState) -> dict[str, float]:
         with torch.inference_mode():
             return full_disparity(system, images, cfg, dataset)
 
-    options = build_run_options(cfg, trivial=False)
+    config = build_eval_config(cfg, baselines=False)
+    predictor = build_model_predictor(cfg, disparity, run.device, getattr(system, "input_offsets", (0,)))
     return {
         f"{evaluation.protocol.key}/{name}": value
-        for evaluation in evaluate_protocols(disparity, cfg, cfg.EVAL.PROTOCOLS, options)
+        for evaluation in evaluate_protocols(config, predictor, cfg.EVAL.PROTOCOLS)
         for name, value in evaluation.means.items()
     }
 

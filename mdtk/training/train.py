@@ -21,8 +21,7 @@ from mdtk.core.weights import load_parts, read_weights
 from mdtk.data.batch import Batch
 from mdtk.data.loader import build_loader, build_train_data, build_val_loader
 from mdtk.data.sampler import TrainSampler
-from mdtk.datasets.catalogue import build_eval_reader
-from mdtk.evaluation.benchmark import build_protocol
+from mdtk.evaluation.eval_config import build_eval_config
 from mdtk.losses.objective import Losses, LossOptions
 from mdtk.models.system import build_model
 from mdtk.training.checkpoint import LAST, TrainState, resume, save_checkpoint
@@ -115,9 +114,10 @@ def set_up(cfg: CfgNode, device: torch.device) -> tuple[Run, TrainState]:
 
 def check_protocols(cfg: CfgNode) -> None:
     """Reads one image and its ground truth of each: what an epoch's end needs is missed now, not hours later."""
+    config = build_eval_config(cfg, baselines=False)
     for name in cfg.EVAL.PROTOCOLS:
-        protocol = build_protocol(cfg, name)
-        reader = build_eval_reader(protocol.dataset, cfg, protocol.split)
+        protocol = config.protocol(name)
+        reader = config.reader(protocol)
         reader.images(0, [0])
         reader.ground_truth(0, protocol.ground_truth)
 

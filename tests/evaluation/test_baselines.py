@@ -1,4 +1,4 @@
-"""The trivial predictors: medians on the network's grid, holes, and what is said where there is no ground truth."""
+"""The baseline predictors: medians on the network's grid, holes, and what is said where there is no ground truth."""
 
 from __future__ import annotations
 
@@ -6,15 +6,8 @@ import numpy as np
 import pytest
 
 from mdtk.core.errors import MdtkError
-from mdtk.evaluation.baselines import CONSTANT, MEDIAN_MAP, cell_depths, evenly_spaced, from_grids, median_map
-from mdtk.evaluation.ground_truth import training_grids
-
-
-def test_evenly_spaced():
-    assert evenly_spaced(10, 0) == list(range(10))
-    assert evenly_spaced(3, 5) == [0, 1, 2]
-    assert evenly_spaced(101, 5) == [0, 25, 50, 75, 100]
-    assert len(evenly_spaced(697, 50)) == 50
+from mdtk.evaluation.baselines import CONSTANT, MEDIAN_MAP, cell_depths, from_grids, median_map
+from mdtk.evaluation.ground_truth import read_baselines
 
 
 def test_cells_take_the_pixel_nearest_their_centre():
@@ -41,14 +34,13 @@ def test_median_ignores_unknown_and_fills_holes():
 
 def test_both_predictors():
     grids = [np.full((2, 3), value, np.float32) for value in (2.0, 4.0, 9.0)]
-    trivial = from_grids(grids, "median of 3")
-    maps = trivial.disparities(2, 3, aligned=False)
+    maps = from_grids(grids, "median of 3").disparities(aligned=False)
     np.testing.assert_allclose(maps[CONSTANT], 1 / 4)
     np.testing.assert_allclose(maps[MEDIAN_MAP], 1 / 4)
     unknown = from_grids([np.zeros((2, 3), np.float32)], "median of 1 ground truths")
     assert unknown.reason == "no known depth in the median of 1 ground truths"
-    assert set(unknown.disparities(2, 3, aligned=True)) == {CONSTANT}
-    assert unknown.disparities(2, 3, aligned=False) == {}
+    assert set(unknown.disparities(aligned=True)) == {CONSTANT}
+    assert unknown.disparities(aligned=False) == {}
 
 
 class SomeDepth:
@@ -63,8 +55,15 @@ class SomeDepth:
         return np.full((4, 4), index + 1.0, np.float32)
 
 
+class NoDepth(SomeDepth):
+    def ground_truth(self, index, kind=""):
+        raise MdtkError(f"laser scan not found: {index}")
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_frames_without_ground_truth_are_left_out(workers):
-    grids, error = training_grids(SomeDepth(), 9, 2, 2, workers)
-    assert [grid[0, 0] for grid in grids] == [1, 3, 5, 7, 9]
-    assert error == "laser scan not found: 1"
+    found = read_baselines(SomeDepth(), "a list", 9, 2, 2, workers)
+    assert (found.constant, found.origin) == (5.0, "median of 5 ground truths of a list")
+    np.testing.assert_array_equal(found.median_map, np.full((2, 2), 5.0))
+    none = read_baselines(NoDepth(), "a list", 9, 2, 2, workers)
+    assert none.describe() == "left out: no training ground truth: laser scan not found: 0"

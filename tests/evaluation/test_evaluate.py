@@ -1,32 +1,46 @@
-"""The one entry, on a clip with depth: trivial predictors, options, results on disk, report, one and two processes."""
+"""The one entry, on a clip with depth: baseline predictors, options, results, report, one and two processes."""
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import csv
 import io
 import json
 import re
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from mdtk.config import dump, load_config
 from mdtk.core.errors import MdtkError
 from mdtk.core.weights import write_weights
 from mdtk.evaluation.baselines import CONSTANT, MEDIAN_MAP
-from mdtk.evaluation.benchmark import build_run_options, build_scale, evaluate_protocols
-from mdtk.evaluation.command import Request, _distinct, merged_config, request_of, run
+from mdtk.evaluation.benchmark import evaluate_protocols
+from mdtk.evaluation.command import distinct, pairs_of, parse_options
+from mdtk.evaluation.eval_config import build_eval_config, build_scale, merged_config
 from mdtk.evaluation.io.results import latex_row, summary_table
+from mdtk.evaluation.io.submission import submission_png
+from mdtk.evaluation.predictors import PREDICTORS, DepthPredictor, build_model_predictor, build_predictor
+from mdtk.evaluation.scoring.protocols import KITTI_BENCHMARK
 from mdtk.evaluation.scoring.score import ScaleMode
-from mdtk.models.system import build_model, load_model
+from mdtk.models import build_model, load_model
 from tests.helpers.tiny import run_tool
+from tests.helpers.tools import call_tool
 
 
 def near_is_bright(images, reader):
     """A stand-in for a model, not constant."""
     return 0.05 + 0.2 * images.mean(1, keepdim=True)
+
+
+def score(cfg, **choices):
+    """The clip's evaluations of the stand-in."""
+    predictor = build_model_predictor(cfg, near_is_bright, "cpu")
+    return evaluate_protocols(build_eval_config(cfg, **choices), predictor, ["sequence"])
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +50,7 @@ def cfg(tiny_recipe):
 
 @pytest.fixture(scope="module")
 def evaluations(cfg):
-    return evaluate_protocols(near_is_bright, cfg, ["sequence"])
+    return score(cfg)
 
 
 @pytest.fixture(scope="module")
@@ -47,26 +61,23 @@ def checkpoint(cfg, tmp_path_factory):
     return path
 
 
-def test_model_and_trivial_predictors(evaluations):
+def test_model_and_baseline_predictors(evaluations):
     model, constant, median = evaluations
     assert [one.predictor for one in evaluations] == ["model", CONSTANT, MEDIAN_MAP]
-    assert len(model.rows) == len(constant.rows) == model.facts["images"] > 2
+    assert len(model.rows) == len(constant.rows) == model.provenance["images"] > 2
     assert constant.means["abs_rel"] == pytest.approx(40 * 30 / (96 * 128))  # a wall, and a box at half its distance
     assert median.means["abs_rel"] != constant.means["abs_rel"]
     assert all(row.valid_pixels == 128 * 96 for row in model.rows)
-    assert model.facts["image_format"] == "png"
-    assert re.fullmatch("[0-9a-f]{64}", model.facts["list_sha256"])
-    assert "ground truths of sequence, list train" in model.facts["trivial_predictors"]
+    assert model.provenance["image_format"] == "png"
+    assert re.fullmatch("[0-9a-f]{64}", model.provenance["list_sha256"])
+    assert "ground truths of sequence, list train" in model.provenance["baseline_predictors"]
     assert model.protocol.label == "sequence (0.001 … 10 m)"
 
 
-def test_limit_and_no_trivial(cfg):
-    limited = load_config(None, [])  # options alone decide
-    options = build_run_options(cfg, trivial=False)
-    options = type(options)(**{**options.__dict__, "limit": 2})
-    (model,) = evaluate_protocols(near_is_bright, cfg, ["sequence"], options)
-    assert len(model.rows) == 2
-    assert limited.EVAL.LIMIT == 0
+def test_limit_and_no_baselines(tiny_recipe):
+    (model,) = score(load_config(tiny_recipe, ["EVAL.LIMIT", "2"]), baselines=False)
+    assert [row.index for row in model.rows] == [0, 3]  # the first and the last of four
+    assert "baseline_predictors" not in model.provenance
 
 
 def test_trainings_limit_does_not_cut_an_evaluation(cfg, tmp_path):
@@ -75,18 +86,18 @@ def test_trainings_limit_does_not_cut_an_evaluation(cfg, tmp_path):
     limited.EVAL.LIMIT = 1
     write_weights(tmp_path / "m.pth", {"model": build_model(cfg).state_dict(), "cfg": dump(limited)})
     for overrides, count in (
-        ([], len(evaluate_protocols(near_is_bright, cfg, ["sequence"])[0].rows)),
+        ([], len(score(cfg)[0].rows)),
         (["EVAL.LIMIT", "2"], 2),
     ):
-        run(Request(str(tmp_path / "m.pth"), output=str(tmp_path), no_trivial=True, overrides=overrides))
+        evaluate(tmp_path / "m.pth", tmp_path, "--no_baselines", *overrides)
         assert json.loads((tmp_path / "sequence.json").read_text())["images"] == count
 
 
 def test_median_map_is_left_out_with_its_reason(tiny_recipe):
     cfg = load_config(tiny_recipe, ["EVAL.BASELINE_FRAMES", "0"])
-    evaluations = evaluate_protocols(near_is_bright, cfg, ["sequence"])
+    evaluations = score(cfg)
     assert [one.predictor for one in evaluations] == ["model", CONSTANT]
-    assert evaluations[0].facts["trivial_predictors"] == "left out: EVAL.BASELINE_FRAMES is 0"
+    assert evaluations[0].provenance["baseline_predictors"] == "left out: EVAL.BASELINE_FRAMES is 0"
 
 
 @pytest.mark.parametrize(
@@ -110,14 +121,14 @@ def test_scale_follows_training_and_keys(pairs, stereo, expected):
 
 def test_flags_become_keys():
     base = dict.fromkeys(("eval_mono", "eval_stereo", "no_median_scaling", "post_process"), False)
-    args = {**base, "alignment": None, "scale_factor": "2", "overrides": ["DEVICE", "cpu"], "post_process": True}
-    request = request_of({**args, "datasets": ["make3d", "EVAL.MAX_DEPTH", "50"]})
-    assert request.datasets == ["make3d"]
-    assert request.overrides == [
-        *("EVAL.POST_PROCESS", "true", "EVAL.SCALE_FACTOR", "2", "EVAL.MAX_DEPTH", "50", "DEVICE", "cpu")
-    ]
-    assert request.stereo is None
-    assert request_of({**args, "eval_stereo": True, "datasets": []}).stereo is True
+    given = {"scale_factor": "2", "alignment": None, "post_process": True, "overrides": ["DEVICE", "cpu"]}
+    pairs = pairs_of(argparse.Namespace(**{**base, **given}))
+    assert pairs == ["EVAL.POST_PROCESS", "true", "EVAL.SCALE_FACTOR", "2", "DEVICE", "cpu"]
+
+
+def evaluate(checkpoint, folder, *options):
+    """The exit status of tools/evaluate.py with this checkpoint and output folder."""
+    return call_tool("evaluate", "--checkpoint", checkpoint, "--output", folder, *options)
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +136,7 @@ def written(checkpoint, tmp_path_factory):
     """The folder of one process's results, and what it printed."""
     folder, printed = tmp_path_factory.mktemp("written"), io.StringIO()
     with contextlib.redirect_stdout(printed):
-        run(Request(checkpoint=str(checkpoint), output=str(folder), report=True, save_predictions=True))
+        evaluate(checkpoint, folder, "--report", "--save_predictions")
     return folder, printed.getvalue()
 
 
@@ -134,7 +145,7 @@ def test_results_on_disk(checkpoint, written):
     assert "sequence (0.001 … 10 m): your own frames" in printed
     assert "Summary" in printed
     content = json.loads((tmp_path / "sequence.json").read_text())
-    assert content["protocol_in_words"]["clamp"].startswith("after alignment, predictions below 0.001 m")
+    assert content["protocol_description"]["clamp"].startswith("after alignment, predictions below 0.001 m")
     assert content["checkpoint_sha256"] == load_model(checkpoint).checksum
     assert set(content["results"]) == {"model", CONSTANT, MEDIAN_MAP}
     with (tmp_path / "sequence.csv").open() as file:
@@ -149,12 +160,11 @@ def test_results_on_disk(checkpoint, written):
 
 
 def test_saved_predictions_score_the_same(checkpoint, written, tiny_recipe, tmp_path, capsys):
-    run(Request(checkpoint=str(checkpoint), output=str(tmp_path), save_predictions=True, no_eval=True))
+    evaluate(checkpoint, tmp_path, "--save_predictions", "--no_eval")
     assert not list(tmp_path.glob("*.json"))
-    overrides = ["EVAL.MAX_DEPTH", "10"]
     for form, out in ((tmp_path / "predictions" / "sequence.npy", "a"), (tmp_path / "predictions", "b")):
-        files = Request(predictions=str(form), config=str(tiny_recipe), overrides=overrides, output=str(tmp_path / out))
-        run(files)
+        options = ("--predictions", form, "--config", tiny_recipe, "--output", tmp_path / out)
+        call_tool("evaluate", *options, "EVAL.MAX_DEPTH", "10")
     folders = (tmp_path / "a", tmp_path / "b", written[0])
     results = [json.loads((folder / "sequence.json").read_text())["results"] for folder in folders]
     assert results[0] == results[1] == results[2]
@@ -180,36 +190,34 @@ def test_two_processes_write_the_same_rows(checkpoint, written, tmp_path):
 
 def test_what_is_not_there_is_named(checkpoint, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("MDTK_DATASETS", str(tmp_path))
-    run(Request(checkpoint=str(checkpoint), datasets=["make3d", "sequence"], output=str(tmp_path / "out")))
+    evaluate(checkpoint, tmp_path / "out", "--datasets", "make3d", "sequence")
     printed = capsys.readouterr().out
-    assert re.search(r"not there: make3d: data root not found: \S*make3d; set ROOTS.MAKE3D", printed)
+    assert re.search(r"not there: make3d: data root of make3d not found: \S*make3d; set ROOTS.MAKE3D", printed)
     assert "no result: make3d" in printed
     assert list(json.loads((tmp_path / "out" / "summary.json").read_text())["missing"]) == ["make3d"]
     with pytest.raises(MdtkError, match="none of the benchmarks asked for is there"):
-        run(Request(checkpoint=str(checkpoint), datasets=["make3d"], output=str(tmp_path / "out")))
+        evaluate(checkpoint, tmp_path / "out", "--datasets", "make3d")
 
 
 def test_a_broken_benchmark_does_not_stop_the_others(checkpoint, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("MDTK_DATASETS", str(tmp_path))
     (tmp_path / "make3d").mkdir()
-    names = ["make3d", "sequence"]
-    with pytest.raises(SystemExit) as ended:
-        run(Request(checkpoint=str(checkpoint), output=str(tmp_path / "out"), datasets=names, no_trivial=True))
+    status = evaluate(checkpoint, tmp_path / "out", "--no_trivial", "--datasets", "make3d", "sequence")
     printed = capsys.readouterr()
-    assert ended.value.code == 1
+    assert status == 1
     assert re.fullmatch(r"error: .*Test134.*\n", printed.err)
     assert "sequence (0.001 … 10 m)" in printed.out
 
 
 def test_wrong_requests(checkpoint, tmp_path):
     with pytest.raises(MdtkError, match="give --checkpoint, or --predictions"):
-        run(Request())
-    assert _distinct(["kitti_eigen", "kitti_eigen/monodepth2", "kitti_eigen/bdedepth"], "") == [
+        call_tool("evaluate")
+    assert distinct(["kitti_eigen", "kitti_eigen/monodepth2", "kitti_eigen/bdedepth"], "") == [
         *("kitti_eigen", "kitti_eigen/bdedepth")
     ]
-    assert _distinct(["kitti_eigen", "kitti_eigen/bdedepth"], "bdedepth") == ["kitti_eigen"]
-    with pytest.raises(MdtkError, match="unknown protocol kitty"):
-        run(Request(checkpoint=str(checkpoint), datasets=["kitty"]))
+    assert distinct(["kitti_eigen", "kitti_eigen/bdedepth"], "bdedepth") == ["kitti_eigen"]
+    with pytest.raises(MdtkError, match=r"^--datasets names the protocol 'kitty', and there is none \(the nearest is"):
+        evaluate(checkpoint, tmp_path, "--datasets", "kitty")
     model = load_model(checkpoint)
     with pytest.raises(MdtkError, match=r"trained with another model \(MODEL.ENCODER: 'resnet18' != 'resnet50'\)"):
         merged_config(model, "", ["MODEL.ENCODER", "resnet50"])
@@ -222,3 +230,57 @@ def test_tables(evaluations):
     values = [f"{evaluations[0].means[name]:.3f}" for name in evaluations[0].protocol.metrics]
     assert latex_row(evaluations[0]) == "& " + " & ".join(values) + r" \\"
     assert evaluations[0].scale == ScaleMode("median")
+
+
+@dataclass(frozen=True)
+class Distance(DepthPredictor):
+    """What a user may write: depth from two frames, one option that must be given and one that need not."""
+
+    metres: float
+    slope: float = 0.0
+    frame_offsets = (-1, 0)
+    gives = "depth"
+
+    def predictions(self, protocol, reader, batches):
+        found = {}
+        for index in (index for batch in batches for index in batch):
+            first, second = reader.images(index, self.frame_offsets)
+            assert first.size == second.size
+            found[reader.name(index)] = np.full((4, 6), self.metres + self.slope * index, np.float32)
+        return found
+
+
+def test_a_predictor_of_ones_own(tiny_recipe, tmp_path, capsys):
+    PREDICTORS.register("distance")(Distance)
+    try:
+        command = ("evaluate", "--config", tiny_recipe, "--output", tmp_path, "EVAL.ALIGNMENT", "none")
+        call_tool(*command, "--predictor", "distance", "metres=4")
+        content = json.loads((tmp_path / "sequence.json").read_text())
+        # a wall at four metres, and a box at two
+        assert content["results"]["model"]["metrics"]["abs_rel"] == pytest.approx(40 * 30 / (96 * 128), rel=1e-6)
+        assert (content["predictor"], content["input_frames"]) == ("distance", [-1, 0])
+        assert content["predictions"] == "Distance(metres=4, slope=0.0)"
+        for options, message in (
+            ([], "--predictor distance needs the option metres; it takes metres, slope"),
+            (["metres=4", "slop=1"], "--predictor distance has no option slop; it takes metres, slope"),
+            (["4"], "--predictor takes a name and then option=value, not '4'"),
+        ):
+            with pytest.raises(MdtkError, match=re.escape(message)):
+                call_tool(*command, "--predictor", "distance", *options)
+        with pytest.raises(MdtkError, match="--predictor names the predictor 'distant', and there is none"):
+            build_predictor("distant", {})
+    finally:
+        PREDICTORS._entries.pop("distance", None)
+    assert parse_options(["a=[1, 2]", "b=x=y", "c=true"]) == {"a": [1, 2], "b": "x=y", "c": True}
+
+
+def test_submission_pngs_and_their_predictions(tiny_world, tiny_recipe, tmp_path, capsys):
+    cfg = load_config(tiny_recipe, [])
+    write_weights(tmp_path / "m.pth", {"model": build_model(cfg).state_dict(), "cfg": dump(cfg)})
+    options = ("--save_predictions", "--datasets", "kitti_benchmark", "ROOTS.KITTI_RAW", tiny_world / "kitti_raw")
+    evaluate(tmp_path / "m.pth", tmp_path / "out", *options)
+    names = (tmp_path / "out" / "predictions" / "kitti_benchmark.txt").read_text().splitlines()
+    stack = np.load(tmp_path / "out" / "predictions" / "kitti_benchmark.npy")
+    pngs = sorted((tmp_path / "out" / "benchmark_predictions").iterdir())
+    assert len(names) == len(stack) == len(pngs) > 0
+    np.testing.assert_array_equal(np.asarray(Image.open(pngs[-1])), submission_png(KITTI_BENCHMARK, stack[-1]))

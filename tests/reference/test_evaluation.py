@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mdtk.evaluation.io.submission import kitti_benchmark_png
+from mdtk.evaluation.io.submission import submission_png
 from mdtk.evaluation.odometry.trajectories import snippet_ates
-from mdtk.evaluation.scoring.evaluator import Options, evaluate
-from mdtk.evaluation.scoring.protocols import PROTOCOLS
+from mdtk.evaluation.scoring.evaluator import evaluate
+from mdtk.evaluation.scoring.protocols import KITTI_BENCHMARK, PROTOCOLS
 from mdtk.evaluation.scoring.score import ScaleMode
 from mdtk.inference.post_process import blend_flipped
 
@@ -43,7 +43,7 @@ def test_rows(data, key, prefix, expected, scale):
     depths = ground_truths(data, prefix)
     predictions = {str(i): disparity for i, disparity in enumerate(data[f"{prefix}/pred_disp"])}
     ground_truth = [(i, str(i), depth) for i, depth in enumerate(depths)]
-    evaluation = evaluate(protocol, predictions, ground_truth, Options(scale))
+    evaluation = evaluate(protocol, predictions, ground_truth, scale)
     rows = [[row.metrics[metric] for metric in protocol.metrics] for row in evaluation.rows]
     np.testing.assert_allclose(rows, data[expected], rtol=1e-5, atol=1e-5)
 
@@ -55,7 +55,8 @@ def test_post_process(data):
 
 
 def test_benchmark_png(data):
-    np.testing.assert_array_equal(kitti_benchmark_png(data["kitti/pred_disp"][0]), data["kitti/benchmark_png0"])
+    stored = submission_png(KITTI_BENCHMARK, data["kitti/pred_disp"][0])
+    np.testing.assert_array_equal(stored, data["kitti/benchmark_png0"])
 
 
 def test_odometry(data):

@@ -11,6 +11,7 @@ from mdtk.config import load_config
 from mdtk.core.files import ROOT
 from mdtk.datasets.prepare.cityscapes_triplets import Options, prepare
 from mdtk.training.train import train
+from tests.helpers.tools import call_tool
 
 SMALL = """DATA.HEIGHT 32 DATA.WIDTH 64 DATA.WORKERS 0 SOLVER.BATCH_SIZE 2 SOLVER.MAX_STEPS 2 MODEL.ENCODER resnet18
     MODEL.PRETRAINED false LOG.TENSORBOARD false LOG.IMAGES 0"""
@@ -73,13 +74,11 @@ def test_cityscapes_prepared_trained_and_evaluated(tiny_world, tmp_path):
 
 def test_every_benchmark_of_one_checkpoint(tiny_world, tmp_path, capsys):
     """tools/evaluate.py's five benchmarks in one command, on the tiny world."""
-    from mdtk.evaluation.command import Request
-    from mdtk.evaluation.command import run as evaluate
-
     run("kitti/monodepth2_mono_640x192.yaml", tiny_world, tmp_path)
     five = ("kitti_eigen", "kitti_eigen_benchmark", "nyuv2", "make3d", "cityscapes")
     roots = [word for key in ("MAKE3D", "CITYSCAPES") for word in (f"ROOTS.{key}", str(tiny_world / key.lower()))]
-    evaluate(Request(str(tmp_path / "last.pth"), overrides=roots, datasets=five, output=str(tmp_path / "scores")))
+    options = ("--checkpoint", tmp_path / "last.pth", "--output", tmp_path / "scores", "--datasets", *five)
+    call_tool("evaluate", *options, *roots)
     summary = (tmp_path / "scores" / "summary.txt").read_text()
     assert all(name in summary for name in five)
     assert "median map" in capsys.readouterr().out

@@ -1,9 +1,10 @@
-"""Predictions that another program wrote: Monodepth2's `.npy`, or a folder with one `.npy` or 16-bit PNG an image."""
+"""Predictions that another program wrote: Monodepth2's `.npy`, or a folder with one `.npy` or 16-bit PNG per image."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -28,7 +29,7 @@ def file_stem(name: str) -> str:
 
 
 class External(Mapping):
-    """name → scaled disparity, read when asked for. `kind` "depth" is inverted."""
+    """Name → map (h, w) float32 of `kind` disparity or depth, as it stands in the file, read when asked for."""
 
     def __init__(self, places: Mapping[str, tuple[Path, int | None]], kind: str) -> None:
         """`places`: name → (file, row of a stacked `.npy` or None)."""
@@ -44,14 +45,17 @@ class External(Mapping):
             where = path if row is None else f"{path}, row {row}"
             raise MdtkError(
                 f"{where}: must be a map of finite, positive {self._kind}, height x width; its shape is {values.shape}"
-                + (f" and its least value {np.nanmin(values):g}" if values.size else "")
+                + (f" and its minimum is {np.nanmin(values):g}" if values.size else "")
             )
-        return 1 / values if self._kind == "depth" else values
+        return values
 
     def _stack(self, path: Path) -> np.ndarray:
         if path not in self._stacks:
             self._stacks[path] = _open_stack(path)
         return self._stacks[path]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._places  # without reading the file
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._places)
@@ -128,7 +132,7 @@ def _open_stack(path: Path) -> np.ndarray:
     return stack
 
 
-def _load(path: Path, mmap_mode: str | None = None) -> np.ndarray:
+def _load(path: Path, mmap_mode: Literal["r"] | None = None) -> np.ndarray:
     try:
         return np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-import numpy as np
-
 from mdtk.core.environment import versions
 from mdtk.core.errors import MdtkError
+from mdtk.core.spacing import evenly_spaced
 from mdtk.datasets.reader import DatasetReader
 from mdtk.datasets.splits import load_split, text_sha256
+from mdtk.evaluation.predictors import DepthPredictor
 from mdtk.evaluation.scoring.protocols import Protocol
 
 
-def collect_facts(protocol: Protocol, reader: DatasetReader, indices: Sequence[int]) -> dict[str, object]:
-    """The list's origin and checksum, the images' number and format, the data root, versions."""
+def collect_provenance(
+    protocol: Protocol, predictor: DepthPredictor, reader: DatasetReader, indices: Sequence[int]
+) -> dict[str, object]:
+    """What predicted, the list's origin and checksum, the images' number and format, the data root, versions."""
     return {
         "images": len(indices),
         "images_of_list": len(reader),
@@ -25,6 +27,8 @@ def collect_facts(protocol: Protocol, reader: DatasetReader, indices: Sequence[i
         "image_format": image_format(reader, indices),
         "data_root": str(reader.root),
         "versions": versions(),
+        "predictions": predictor.describe(),
+        "input_frames": list(predictor.frame_offsets),
     }
 
 
@@ -39,6 +43,6 @@ def list_origin(protocol: Protocol, reader: DatasetReader) -> str:
 
 def image_format(reader: DatasetReader, indices: Sequence[int], probes: int = 8) -> str:
     """The suffixes of some of the image files, the most frequent first: published numbers depend on JPEG or PNG."""
-    places = sorted({int(place) for place in np.linspace(0, len(indices) - 1, probes)})
+    places = evenly_spaced(len(indices), probes)
     suffixes = Counter(reader.files(indices[place], [0])[0].suffix.lstrip(".") for place in places)
     return ", ".join(suffix or "none" for suffix, _ in suffixes.most_common())

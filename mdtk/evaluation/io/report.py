@@ -5,20 +5,18 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image
-from yacs.config import CfgNode
 
 from mdtk import viz
 from mdtk.core.files import write_text
-from mdtk.datasets.catalogue import build_eval_reader
 from mdtk.datasets.reader import DatasetReader
 from mdtk.evaluation.io.external import file_stem
-from mdtk.evaluation.predictors import Source
+from mdtk.evaluation.predictors import DepthPredictor, predicted_disparities
 from mdtk.evaluation.scoring.evaluator import Evaluation
 from mdtk.evaluation.scoring.metrics import METRICS
 from mdtk.evaluation.scoring.score import Row, aligned_depth
@@ -36,8 +34,8 @@ h1 { font-size: 1.5rem; margin-bottom: 0; } h2 { font-size: 1.15rem; margin-top:
 table { border-collapse: collapse; margin: .6rem 0; } .wide { overflow-x: auto; }
 th, td { padding: .3rem .45rem; border-bottom: 1px solid #d8dee4; text-align: right;
          font-variant-numeric: tabular-nums; }
-th:first-child, td:first-child, .facts td { text-align: left; vertical-align: top; }
-td:first-child { white-space: nowrap; } .facts td:first-child { color: #57606a; }
+th:first-child, td:first-child, .provenance td { text-align: left; vertical-align: top; }
+td:first-child { white-space: nowrap; } .provenance td:first-child { color: #57606a; }
 .best { font-weight: 600; }
 figure { margin: 1rem 0 1.6rem; } figcaption { margin-bottom: .3rem; overflow-wrap: anywhere; }
 .grid { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: .4rem; }
@@ -46,13 +44,17 @@ figure { margin: 1rem 0 1.6rem; } figcaption { margin-bottom: .3rem; overflow-wr
 """
 
 
-def write_report(folder: Path, evaluations: Sequence[Evaluation], source: Source, cfg: CfgNode) -> Path:
-    """Writes <folder>/<protocol>.html for one protocol's predictors, the model first. Pictures are predicted anew."""
+def write_report(
+    folder: Path, evaluations: Sequence[Evaluation], predictor: DepthPredictor, reader: DatasetReader
+) -> Path:
+    """Writes <folder>/<protocol>.html for one protocol's predictors, `predictor`'s evaluation first.
+
+    The pictures are predicted anew, for the few images that are shown.
+    """
     model = evaluations[0]
-    reader = build_eval_reader(model.protocol.dataset, cfg, model.protocol.split)
     chosen = choose_rows(model.rows)
     figures = [
-        f"<h2>{title}</h2>" + "".join(_figure(model, row, reader, source) for row in rows)
+        f"<h2>{title}</h2>" + "".join(_figure(model, row, reader, predictor) for row in rows)
         for title, rows in chosen.items()
         if rows
     ]
@@ -65,9 +67,9 @@ def write_report(folder: Path, evaluations: Sequence[Evaluation], source: Source
         f'<p class="note">Disparity: near is bright. Error maps: |prediction − truth| / truth, blue 0 to red '
         f"{ERROR_LIMIT:g} and more; black where there is no valid ground truth.</p>",
         "<h2>Protocol</h2>",
-        _facts(model.protocol.words() | {"scale": model.scale.words}),
+        _table(model.protocol.describe() | {"scale": model.scale.describe()}),
         "<h2>Where it comes from</h2>",
-        _facts(model.facts),
+        _table(model.provenance),
     ]
     path = folder / f"{file_stem(model.protocol.key)}.html"
     head = f"<meta charset=utf-8><title>{html.escape(model.protocol.label)}</title><style>{_STYLE}</style>"
@@ -76,7 +78,7 @@ def write_report(folder: Path, evaluations: Sequence[Evaluation], source: Source
 
 
 def choose_rows(rows: Sequence[Row], count: int = PICTURES) -> dict[str, list[Row]]:
-    """The rows with the least, middle and greatest abs_rel, `count` each, none twice."""
+    """The rows with the lowest, middle and highest abs_rel, `count` each, none twice."""
     ordered = sorted(rows, key=lambda row: row.metrics["abs_rel"])
     count = min(count, max(1, len(ordered) // 3))
     first = max(count, (len(ordered) - count) // 2)
@@ -102,7 +104,7 @@ def _results(evaluations: Sequence[Evaluation]) -> str:
         ]
         ratio = f"<td>{one.ratio_median:.3f}</td><td>{one.ratio_spread:.3f}</td>"
         rows.append(f"<tr><td>{html.escape(one.predictor)}</td>{''.join(cells)}{ratio}</tr>")
-    heads = "".join(f'<th title="{html.escape(METRICS[name].words)}">{name}</th>' for name in metrics)
+    heads = "".join(f'<th title="{html.escape(METRICS[name].description)}">{name}</th>' for name in metrics)
     first = evaluations[0]
     return (
         f'<div class="wide"><table><tr><th></th>{heads}<th>ratio</th><th>spread</th></tr>{"".join(rows)}</table>'
@@ -129,12 +131,12 @@ def _histogram(evaluation: Evaluation) -> str:
         f'<h2>abs_rel over images</h2><svg viewBox="0 0 {width} {height + 22}" width="{width}" role="img" '
         f'style="max-width:100%;font-size:12px" fill="#57606a">{bars}{labels}</svg>'
         f'<p class="note">Mean {values.mean():.4f}, median {np.median(values):.4f}, '
-        f"greatest count {counts.max()} images a bar.</p>"
+        f"the highest bar holds {counts.max()} images.</p>"
     )
 
 
-def _figure(evaluation: Evaluation, row: Row, reader: DatasetReader, source: Source) -> str:
-    pictures = picture_row(evaluation, row, reader, source)
+def _figure(evaluation: Evaluation, row: Row, reader: DatasetReader, predictor: DepthPredictor) -> str:
+    pictures = picture_row(evaluation, row, reader, predictor)
     cells = "".join(
         f'<div><img alt="{label}" src="data:image/png;base64,{_png(picture)}"><span>{label}</span></div>'
         for label, picture in pictures.items()
@@ -144,10 +146,12 @@ def _figure(evaluation: Evaluation, row: Row, reader: DatasetReader, source: Sou
     return f'<figure><figcaption>{html.escape(caption)}</figcaption><div class="grid">{cells}</div></figure>'
 
 
-def picture_row(evaluation: Evaluation, row: Row, reader: DatasetReader, source: Source) -> dict[str, np.ndarray]:
+def picture_row(
+    evaluation: Evaluation, row: Row, reader: DatasetReader, predictor: DepthPredictor
+) -> dict[str, np.ndarray]:
     """Image, predicted disparity, ground truth and error map of one row, each (h, w, 3) uint8."""
     protocol = evaluation.protocol
-    disparity = source.predictions(protocol, reader, [[row.index]])[row.name]
+    disparity = predicted_disparities(predictor, protocol, reader, [[row.index]])[row.name]
     truth = reader.ground_truth(row.index, protocol.ground_truth)
     truth = protocol.frame.cut(truth, row.name) if protocol.frame else truth
     valid = protocol.valid(truth)
@@ -185,11 +189,11 @@ def _png(picture: np.ndarray) -> str:
     return base64.b64encode(buffer.getvalue()).decode()
 
 
-def _facts(facts: dict) -> str:
+def _table(values: Mapping[str, object]) -> str:
     rows = "".join(
-        f"<tr><td>{html.escape(key.replace('_', ' '))}</td><td>{_value(v)}</td></tr>" for key, v in facts.items()
+        f"<tr><td>{html.escape(key.replace('_', ' '))}</td><td>{_value(v)}</td></tr>" for key, v in values.items()
     )
-    return f'<table class="facts">{rows}</table>'
+    return f'<table class="provenance">{rows}</table>'
 
 
 def _value(value: object) -> str:

@@ -1,11 +1,11 @@
-"""Evaluations as files and tables: JSON with the protocol in words, per-image CSV, console table, LaTeX rows."""
+"""Evaluations as files and tables: JSON with the protocol's description, CSV per image, console table, LaTeX rows."""
 
 from __future__ import annotations
 
 import csv
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mdtk.core.files import atomic_write, write_text
@@ -38,24 +38,24 @@ def align_columns(rows: Sequence[Sequence[str]], left: int = 1) -> str:
 
 
 def console_table(evaluations: Sequence[Evaluation]) -> str:
-    """One protocol's table: a line a predictor, under a head that says what was compared."""
+    """One protocol's table: a line per predictor, under a head that says what was compared."""
     first = evaluations[0]
-    protocol, words = first.protocol, first.protocol.words()
+    protocol, steps = first.protocol, first.protocol.describe()
     metrics = list(first.rows[0].metrics)
     rows = [["", *metrics]]
     rows += [[one.predictor, *(f"{one.means[metric]:.4f}" for metric in metrics)] for one in evaluations]
     lines = [
         f"{protocol.label}: {protocol.title}",
-        f"  {len(first.rows)} images, {first.valid_pixels:,} valid pixels ({words['valid_pixels']})",
-        f"  crop: {words['crop']}",
-        f"  scale: {first.scale.words}",
+        f"  {len(first.rows)} images, {first.valid_pixels:,} valid pixels ({steps['valid_pixels']})",
+        f"  crop: {steps['crop']}",
+        f"  scale: {first.scale.describe()}",
         f"  scale ratios: median {first.ratio_median:.3f}, spread {first.ratio_spread:.3f}",
     ]
     if first.empty:
         lines.append(f"  left out, no valid pixel: {len(first.empty)} images ({', '.join(first.empty[:3])} …)")
-    trivial = str(first.facts.get("trivial_predictors", ""))
-    if trivial.startswith("left out"):
-        lines.append(f"  trivial predictor median map {trivial}")
+    baselines = str(first.provenance.get("baseline_predictors", ""))
+    if baselines.startswith("left out"):
+        lines.append(f"  baseline predictor median map {baselines}")
     return "\n".join([*lines, "", align_columns(rows)])
 
 
@@ -82,13 +82,13 @@ def to_json(evaluations: Sequence[Evaluation]) -> dict:
     return {
         "protocol": protocol.key,
         "variant": protocol.variant,
-        "protocol_in_words": protocol.words(),
+        "protocol_description": protocol.describe(),
         "depth_range_changed": protocol.range_changed,
         "depth_min": protocol.depth_min,
         "depth_max": None if math.isinf(protocol.depth_max) else protocol.depth_max,
-        "crop": protocol.words()["crop"],
-        "metrics_in_words": {name: METRICS[name].words for name in first.rows[0].metrics},
-        **{name: value for name, value in first.facts.items()},
+        "crop": protocol.describe()["crop"],
+        "metric_descriptions": {name: METRICS[name].description for name in first.rows[0].metrics},
+        **first.provenance,
         "images_evaluated": len(first.rows),
         "images_without_valid_pixel": list(first.empty),
         "valid_pixels": first.valid_pixels,
@@ -102,7 +102,7 @@ def _result(evaluation: Evaluation) -> dict:
         "published_order": list(evaluation.protocol.metrics),
         "alignment": evaluation.scale.alignment,
         "factor": evaluation.scale.factor,
-        "scale_mode": evaluation.scale.words,
+        "scale_mode": evaluation.scale.describe(),
         "scale_ratio_median": evaluation.ratio_median,
         "scale_ratio_spread": evaluation.ratio_spread,
         "latex": latex_row(evaluation),
@@ -110,7 +110,7 @@ def _result(evaluation: Evaluation) -> dict:
 
 
 def write_csv(path: Path, evaluations: Sequence[Evaluation]) -> None:
-    """A line an image and predictor: metrics, valid pixels, scale and shift of the alignment."""
+    """A line per predictor and image: metrics, valid pixels, scale and shift of the alignment."""
     metrics = list(evaluations[0].rows[0].metrics)
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -131,10 +131,13 @@ def write_results(folder: Path, evaluations: Sequence[Evaluation]) -> list[Path]
     return paths
 
 
-def write_summary(folder: Path, evaluations: Sequence[Evaluation], missing: dict[str, str]) -> list[Path]:
+def write_summary(folder: Path, evaluations: Sequence[Evaluation], missing: Mapping[str, str]) -> list[Path]:
     """<folder>/summary.json|csv|txt|tex over all protocols; `missing`: benchmark → why it has no result."""
     paths = [folder / f"summary.{suffix}" for suffix in ("json", "csv", "txt", "tex")]
-    content = {"benchmarks": {ones[0].protocol.key: to_json(ones) for ones in group(evaluations)}, "missing": missing}
+    content = {
+        "benchmarks": {ones[0].protocol.key: to_json(ones) for ones in group(evaluations)},
+        "missing": dict(missing),
+    }
     write_text(paths[0], json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     with atomic_write(paths[1]) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

@@ -1,4 +1,4 @@
-"""Keeping predictions: one `.npy` a protocol in the order of the list, as the published evaluators save them."""
+"""Keeping predictions: one `.npy` per protocol in the order of the list, as the published evaluators save them."""
 
 from __future__ import annotations
 

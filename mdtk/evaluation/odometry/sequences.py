@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
+from yacs.config import CfgNode
 
 from mdtk import viz
 from mdtk.config import load_config
@@ -19,15 +21,15 @@ from mdtk.core import distributed
 from mdtk.core.environment import versions
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import atomic_write, write_text
-from mdtk.datasets.catalogue import build_eval_reader
+from mdtk.datasets.reader import DatasetReader
 from mdtk.datasets.readers.kitti import KittiOdom
-from mdtk.evaluation.command import merged_config
+from mdtk.evaluation.eval_config import EvalConfig, build_eval_config, merged_config
 from mdtk.evaluation.io.results import align_columns
 from mdtk.evaluation.odometry import trajectories as odometry
 from mdtk.evaluation.odometry.trajectory_plot import plot_trajectories
 from mdtk.evaluation.sharding import shard_batches, together
 from mdtk.inference.predict import FrameReader, read_frames
-from mdtk.models.system import load_model
+from mdtk.models import load_model
 
 PairModel = Callable[[Tensor, Tensor], Tensor]  # images (B, 3, H, W) of frames i and i+1 → next_T_this (B, 4, 4)
 MODEL, STRAIGHT, TRUTH = "model", "straight ahead", "ground truth"
@@ -47,23 +49,27 @@ class PoseErrors:
     scale: float  # of the 7-DoF alignment
 
 
-@torch.no_grad()
-def predict_motions(
-    model: PairModel,
-    reader: KittiOdom,
-    batches: Sequence[Sequence[int]],
-    height: int,
-    width: int,
-    device: torch.device | str = "cpu",
-    workers: int = 0,
-) -> list[tuple[int, np.ndarray]]:
-    """(index, next_T_this (4, 4)) for the entries of `reader` in `batches`."""
-    found = []
-    pairs = read_frames(FrameReader(reader, [0, 1], height, width), batches, workers, device)
-    for indices, frames in zip(batches, pairs, strict=True):
-        motions = model(frames[:, 0], frames[:, 1]).double().cpu().numpy()
-        found += list(zip(indices, motions, strict=True))
-    return found
+@dataclass(frozen=True)
+class MotionPredictor:
+    """A pose network run on an entry's frame and the next, both resized to (height, width)."""
+
+    model: PairModel
+    height: int
+    width: int
+    device: torch.device | str = "cpu"
+    workers: int = 0
+    frame_offsets: tuple[int, int] = (0, 1)
+
+    @torch.no_grad()
+    def motions(self, reader: DatasetReader, batches: Sequence[Sequence[int]]) -> list[tuple[int, np.ndarray]]:
+        """(index, next_T_this (4, 4) float64) for the entries of `reader` in `batches`."""
+        found: list[tuple[int, np.ndarray]] = []
+        frames_of = FrameReader(reader, self.frame_offsets, self.height, self.width)
+        pairs = read_frames(frames_of, batches, self.workers, self.device)
+        for indices, frames in zip(batches, pairs, strict=True):
+            motions = self.model(frames[:, 0], frames[:, 1]).double().cpu().numpy()
+            found += list(zip(indices, motions, strict=True))
+        return found
 
 
 def ground_truth_poses(reader: KittiOdom) -> np.ndarray:
@@ -102,7 +108,7 @@ def measure(predictor: str, gt_world_T_camera: np.ndarray, motions: np.ndarray) 
 
 
 def straight_motions(count: int) -> np.ndarray:
-    """One unit forward a frame, no turn (count, 4, 4): what a predictor scores that looks at no image."""
+    """One unit forward per frame, no turn (count, 4, 4): the baseline, which looks at no image."""
     motions = np.tile(np.eye(4), (count, 1, 1))
     motions[:, 2, 3] = -1.0  # a camera that moves forward sees points come nearer
     return motions
@@ -113,22 +119,38 @@ def run(checkpoint: str, sequences: Sequence[str], config: str, overrides: Seque
     with distributed.process_group(load_config(config or None, overrides).DEVICE) as device:
         model = load_model(checkpoint, device)
         cfg = merged_config(model, config, overrides)
-        folder = Path(output) if output else model.path.parent / "odometry" / model.path.stem
-        results: dict[str, list[PoseErrors]] = {}
-        for sequence in sequences:
-            reader = build_eval_reader("kitti_odom", cfg, f"odom/test_{sequence}")
-            truth = ground_truth_poses(reader)
-            batches = shard_batches(range(len(reader)), cfg.EVAL.BATCH_SIZE)
-            size = (cfg.DATA.HEIGHT, cfg.DATA.WIDTH)
-            motions = _all_motions(model.system.relative_pose, reader, batches, size, device, cfg.DATA.WORKERS)
-            if distributed.is_main():
-                results[sequence] = evaluate_sequence(sequence, truth, motions, folder)
+        evaluation = build_eval_config(
+            cfg,
+            baselines=False,
+            folder=Path(output) if output else model.path.parent / "odometry" / model.path.stem,
+            provenance={"checkpoint": str(model.path), "checkpoint_sha256": model.checksum},
+        )
+        predictor = build_motion_predictor(cfg, model.system.relative_pose, device)
+        evaluate_sequences(evaluation, predictor, sequences)
+
+
+def build_motion_predictor(cfg: CfgNode, model: PairModel, device: torch.device | str) -> MotionPredictor:
+    """A pose network in eval mode on `device`, at the configuration's input size."""
+    return MotionPredictor(model, cfg.DATA.HEIGHT, cfg.DATA.WIDTH, device, cfg.DATA.WORKERS)
+
+
+def evaluate_sequences(config: EvalConfig, predictor: MotionPredictor, sequences: Sequence[str]) -> None:
+    """Predicts and measures the named sequences of KITTI odometry; the results are written to `config.folder`."""
+    results: dict[str, list[PoseErrors]] = {}
+    for sequence in sequences:
+        reader = cast(KittiOdom, config.open_reader("kitti_odom", f"odom/test_{sequence}"))
+        truth = ground_truth_poses(reader)
+        motions = all_motions(predictor, reader, config.batch_size)
         if distributed.is_main():
-            _write_summary(folder, results, {"checkpoint": str(model.path), "checkpoint_sha256": model.checksum})
+            results[sequence] = evaluate_sequence(sequence, truth, motions, config.folder)
+    if distributed.is_main():
+        _write_summary(config.folder, results, config.provenance)
 
 
-def _all_motions(model: PairModel, reader, batches, size: tuple[int, int], device, workers: int) -> np.ndarray:
-    found = together(lambda: predict_motions(model, reader, batches, *size, device, workers))
+def all_motions(predictor: MotionPredictor, reader: DatasetReader, batch_size: int) -> np.ndarray:
+    """The motions (N, 4, 4) of all entries of `reader`, predicted by all processes together, on every one of them."""
+    batches = shard_batches(range(len(reader)), batch_size)
+    found = together(lambda: predictor.motions(reader, batches))
     if len(found) != len(reader):
         raise RuntimeError(f"{len(found)} motions of {len(reader)} pairs; a shard is lost")
     return np.stack([motion for _, motion in sorted(found, key=lambda item: item[0])])
@@ -137,18 +159,18 @@ def _all_motions(model: PairModel, reader, batches, size: tuple[int, int], devic
 def evaluate_sequence(sequence: str, truth: np.ndarray, motions: np.ndarray, folder: Path) -> list[PoseErrors]:
     """Errors of the model and of `straight ahead`; writes <seq>_motions.npy, <seq>_poses.txt and <seq>.png."""
     errors, aligned = measure(MODEL, truth, motions)
-    trivial, _ = measure(STRAIGHT, truth, straight_motions(len(motions)))
+    baseline, _ = measure(STRAIGHT, truth, straight_motions(len(motions)))
     with atomic_write(folder / f"{sequence}_motions.npy") as temporary:
         np.save(temporary, motions)
     rows = (" ".join(f"{value:.6e}" for value in pose[:3].ravel()) for pose in aligned)
     write_text(folder / f"{sequence}_poses.txt", "".join(f"{row}\n" for row in rows))
     title = f"sequence {sequence}: {len(truth)} frames, ATE {errors.ate:.2f} m after 7-DoF alignment"
     viz.save_picture(folder / f"{sequence}.png", plot_trajectories({TRUTH: truth, MODEL: aligned}, title))
-    return [errors, trivial]
+    return [errors, baseline]
 
 
-def _write_summary(folder: Path, results: dict[str, list[PoseErrors]], facts: dict) -> None:
-    content = facts | {"versions": versions(), "measures": MEASURES}
+def _write_summary(folder: Path, results: dict[str, list[PoseErrors]], provenance: Mapping[str, object]) -> None:
+    content: dict[str, object] = {**provenance, "versions": versions(), "measures": MEASURES}
     content["sequences"] = {name: [_plain(one) for one in errors] for name, errors in results.items()}
     write_text(folder / "odometry.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
     head = ["sequence", "predictor", "snippet ATE", "ATE, m", "t_err, %", "r_err, deg/100m", "segments"]

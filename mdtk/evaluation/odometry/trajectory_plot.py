@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import cv2
 import numpy as np
 
+Pixel = Callable[[np.ndarray], np.ndarray]  # x and z in metres (…, 2) → place in the picture (…, 2)
 SIZE, MARGIN, LEGEND = 760, 60, 26
 _PAPER, _INK, _GRID = (255, 255, 255), (60, 60, 60), (225, 225, 225)
 _COLOURS = ((170, 170, 170), (200, 60, 40), (40, 110, 190), (60, 150, 80))  # RGB; the first is for the ground truth
@@ -44,7 +45,7 @@ def plot_trajectories(trajectories: Mapping[str, np.ndarray], title: str) -> np.
     return picture
 
 
-def _draw_grid(picture: np.ndarray, centre: np.ndarray, extent: float, pixel) -> None:
+def _draw_grid(picture: np.ndarray, centre: np.ndarray, extent: float, pixel: Pixel) -> None:
     step, half = grid_step(extent), extent / 2
     for axis in (0, 1):
         first = np.ceil((centre[axis] - half) / step) * step

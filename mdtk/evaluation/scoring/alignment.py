@@ -44,7 +44,7 @@ def least_squares_scale(gt: np.ndarray, pred: np.ndarray) -> float:
 
 
 def least_squares_scale_shift(gt: np.ndarray, pred: np.ndarray) -> tuple[float, float]:
-    """(s, t) that minimise Σ (1/g − s/p − t)² (Ranftl et al., MiDaS); of several solutions the one of least norm."""
+    """(s, t) that minimise Σ (1/g − s/p − t)² (Ranftl et al., MiDaS); of several solutions the one of minimum norm."""
     system = np.stack([1 / pred, np.ones_like(pred)], axis=1)
     solution = np.linalg.lstsq(system, 1 / gt, rcond=None)[0]
     return float(solution[0]), float(solution[1])

@@ -1,9 +1,11 @@
-"""Loop 2 of an evaluation: predictions and ground truth, joined by name → rows, means."""
+"""The second loop of an evaluation: predictions and ground truth, joined by name, become rows and means."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol as Interface
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,23 +14,21 @@ from mdtk.evaluation.scoring.alignment import median as median_of
 from mdtk.evaluation.scoring.protocols import Protocol
 from mdtk.evaluation.scoring.score import Pair, Row, ScaleMode, pair, pair_ratio, score
 
-MODEL = "model"  # the predictor that is evaluated; the trivial ones have other labels
+MODEL = "model"  # label of the predictor that is evaluated, whatever it is; the baseline predictors have others
 GroundTruth = Iterable[tuple[int, str, np.ndarray]]  # (place in the list, name, depth (H, W) in metres)
-Gather = Callable[[Callable[[], list]], list]  # runs a function that lists this process's items → items of all
+DEFAULT_SCALE = ScaleMode()
+T = TypeVar("T")
 
 
-def alone(make: Callable[[], list]) -> list:
+class Gather(Interface):
+    """Runs a function that lists this process's items, and gives the items of all processes."""
+
+    def __call__(self, make: Callable[[], list[T]]) -> list[T]: ...
+
+
+def alone(make: Callable[[], list[T]]) -> list[T]:
     """The `Gather` of one process."""
     return make()
-
-
-@dataclass(frozen=True)
-class Options:
-    """How predictions are scored, apart from the protocol. `sharding.together` as `gather` joins several processes."""
-
-    scale: ScaleMode = field(default_factory=ScaleMode)
-    skip_empty: bool = False  # leave out images without a valid pixel (their names are kept), instead of refusing
-    gather: Gather = alone
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,14 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The result of one predictor under one protocol: a row an image, in the order of the list."""
+    """The result of one predictor under one protocol: one row per image, in the order of the list."""
 
     protocol: Protocol
     predictor: str
     scale: ScaleMode
     rows: tuple[Row, ...]
     empty: tuple[str, ...] = ()  # images left out because no ground-truth pixel is valid
-    facts: dict = field(default_factory=dict)  # where it comes from: checkpoint, versions, list, image format …
+    provenance: dict[str, object] = field(default_factory=dict)  # checkpoint, versions, list, image format …
 
     @property
     def means(self) -> dict[str, float]:
@@ -78,34 +78,40 @@ def evaluate(
     protocol: Protocol,
     predictions: Mapping[str, np.ndarray],
     ground_truth: GroundTruth,
-    options: Options | None = None,
-    predictor: str = MODEL,
+    scale: ScaleMode = DEFAULT_SCALE,
+    skip_empty: bool = False,
 ) -> Evaluation:
     """Scores `predictions` (name → scaled disparity (h, w), 1/depth) under `protocol`.
 
     `ground_truth` yields (index, name, depth) and is gone through twice with the alignment global_median, so it must be
-    a collection then. A name without prediction, or an image without a valid pixel, is an error that names it.
+    a collection then. A name without prediction is an error that names it, and so is an image without a valid pixel,
+    unless `skip_empty` leaves such images out (their names are kept).
     """
-    options = options or Options()
-    candidates = {predictor: Candidate(predictions, options.scale)}
-    return evaluate_all(protocol, candidates, ground_truth, options)[predictor]
+    return evaluate_all(protocol, {MODEL: Candidate(predictions, scale)}, ground_truth, skip_empty)[MODEL]
 
 
 def evaluate_all(
-    protocol: Protocol, candidates: Mapping[str, Candidate], ground_truth: GroundTruth, options: Options
+    protocol: Protocol,
+    candidates: Mapping[str, Candidate],
+    ground_truth: GroundTruth,
+    skip_empty: bool = False,
+    gather: Gather = alone,
 ) -> dict[str, Evaluation]:
-    """Several predictors under one protocol; the ground truth is read once for all of them. See `evaluate`."""
-    ratios = _global_ratios(protocol, candidates, ground_truth, options)
+    """Several predictors under one protocol; the ground truth is read once for all of them. See `evaluate`.
+
+    `gather` joins the rows of several processes, each with its part of the ground truth: `sharding.together`.
+    """
+    ratios = _global_ratios(protocol, candidates, ground_truth, skip_empty, gather)
 
     def rows_here() -> list[tuple[str, Row]]:
         found = []
-        for index, name, pairs in _pairs(protocol, candidates, ground_truth, options.skip_empty):
+        for index, name, pairs in _pairs(protocol, candidates, ground_truth, skip_empty):
             for label, both in pairs.items():
                 alignment = candidates[label].scale.alignment
                 found.append((label, score(protocol, index, name, both, alignment, ratios.get(label, 1.0))))
         return found
 
-    rows = options.gather(rows_here)
+    rows = gather(rows_here)
     by_label = {label: [row for owner, row in rows if owner == label] for label in candidates}
     return {
         label: Evaluation(protocol, label, candidate.scale, *_in_order(protocol, by_label[label]))
@@ -129,15 +135,19 @@ def _pairs(
 
 def _no_valid_pixel(protocol: Protocol, name: str) -> str:
     return (
-        f"{protocol.key}: the ground truth of {name} has no valid pixel ({protocol.words()['valid_pixels']}); "
+        f"{protocol.key}: the ground truth of {name} has no valid pixel ({protocol.describe()['valid_pixels']}); "
         "repair it, take it off the list, or pass --skip_empty"
     )
 
 
 def _global_ratios(
-    protocol: Protocol, candidates: Mapping[str, Candidate], ground_truth: GroundTruth, options: Options
+    protocol: Protocol,
+    candidates: Mapping[str, Candidate],
+    ground_truth: GroundTruth,
+    skip_empty: bool,
+    gather: Gather,
 ) -> dict[str, float]:
-    """One ratio a predictor whose alignment is global_median."""
+    """One ratio for each predictor whose alignment is global_median."""
     asked = {
         label: candidate for label, candidate in candidates.items() if candidate.scale.alignment == "global_median"
     }
@@ -147,12 +157,12 @@ def _global_ratios(
     def ratios_here() -> list[tuple[str, float]]:
         return [
             (label, pair_ratio(protocol, both))
-            for _, _, pairs in _pairs(protocol, asked, ground_truth, options.skip_empty)
+            for _, _, pairs in _pairs(protocol, asked, ground_truth, skip_empty)
             for label, both in pairs.items()
             if both.gt.size
         ]
 
-    found = options.gather(ratios_here)
+    found = gather(ratios_here)
     return {label: _median_ratio(protocol, [value for owner, value in found if owner == label]) for label in asked}
 
 

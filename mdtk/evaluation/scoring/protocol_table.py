@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from mdtk.evaluation.scoring.metrics import SEVEN
-from mdtk.evaluation.scoring.protocols import BENCHMARKS, PROTOCOLS, Protocol
+from mdtk.evaluation.scoring.protocols import PROTOCOLS, Protocol
+from mdtk.evaluation.scoring.regions import Box
 
 HEAD = (
     *("protocol", "ground truth", "part of it", "crop", "valid depth", "resized", "how", "median", "clamp"),
@@ -14,14 +15,14 @@ HEAD = (
 
 
 def markdown_table() -> str:
-    """One line a row of PROTOCOLS; the default of each benchmark is bold."""
+    """One line for each row of PROTOCOLS; the default row of each benchmark is bold."""
     rows = [row for key, row in PROTOCOLS.items() if key == row.key]
     lines = [HEAD, ["---"] * len(HEAD), *(_cells(row) for row in rows)]
     return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
 
 
 def _cells(row: Protocol) -> list[str]:
-    default = row.name in BENCHMARKS and PROTOCOLS[row.name] is row
+    default = PROTOCOLS.get(row.name) is row
     low, high = row.clamp
     return [
         f"**`{row.key}`**" if default else f"`{row.key}`",
@@ -38,7 +39,7 @@ def _cells(row: Protocol) -> list[str]:
     ]
 
 
-def _span(box) -> str:
+def _span(box: Box) -> str:
     def one(axis: tuple[float, float | None]) -> str:
         return f"{axis[0]}:{'' if axis[1] is None else axis[1]}"
 

@@ -1,18 +1,21 @@
 """Evaluation protocols as frozen rows of data. A published quirk is a field of its row; nothing branches on a name.
 
 Rows are named `benchmark/variant`; `benchmark` alone is the row that the numbers in papers use. docs/protocols.md holds
-the table of all differences, generated from here.
+the table of all differences, generated from here. Another package adds a row with `register_protocol(row)`.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from mdtk.core.errors import MdtkError
+from mdtk.core.registry import Registry
 from mdtk.evaluation.scoring.metrics import SEVEN
+from mdtk.evaluation.scoring.regions import Box, Frame
 
 INTERPOLATIONS = {
     "bilinear": "bilinearly as OpenCV does (pixel centres at half-integers, corners not aligned)",
@@ -21,58 +24,6 @@ INTERPOLATIONS = {
     "nearest_cv2": "to the nearest, floor(i · in/out) in float64 as OpenCV does",
 }
 MEDIANS = {"numpy": "the mean of the two middle values", "torch": "the lower of the two middle values"}
-
-
-@dataclass(frozen=True)
-class Box:
-    """A rectangle of rows and columns, last ones excluded; `unit` "pixels" or "fraction" of the height and width."""
-
-    rows: tuple[float, float | None]
-    columns: tuple[float, float | None]
-    unit: str = "pixels"
-
-    def slices(self, height: int, width: int) -> tuple[slice, slice]:
-        """The rectangle in an image of (height, width); fractions are truncated, as published."""
-        if self.unit == "fraction":
-            ends = [(int(low * n), int(high * n)) for (low, high), n in ((self.rows, height), (self.columns, width))]
-        else:
-            ends = [
-                (int(low), n if high is None else int(high))
-                for (low, high), n in ((self.rows, height), (self.columns, width))
-            ]
-        return slice(*ends[0]), slice(*ends[1])
-
-    @property
-    def words(self) -> str:
-        """For example "rows 256 to the end, columns 192 to 1856"."""
-
-        def span(axis: str, low: float, high: float | None) -> str:
-            if self.unit == "fraction":
-                return f"{axis} int({low}·n) to int({high}·n)"
-            return f"{axis} {low} to {'the end' if high is None else high}"
-
-        return f"{span('rows', *self.rows)}, {span('columns', *self.columns)} (last excluded)"
-
-
-@dataclass(frozen=True)
-class Frame:
-    """Which part of a full-size ground truth the network's image shows; one that is cut already is taken as it is."""
-
-    full: tuple[int, int]
-    box: Box
-
-    def cut(self, depth: np.ndarray, name: str) -> np.ndarray:
-        """`depth` (H, W) within the frame; another size is an error that names the image and both sizes."""
-        rows, columns = self.box.slices(*self.full)
-        if depth.shape == self.full:
-            return depth[rows, columns]
-        inner = (rows.stop - rows.start, columns.stop - columns.start)
-        if depth.shape != inner:
-            raise MdtkError(
-                f"{name}: ground truth of {depth.shape[1]}x{depth.shape[0]} pixels; this protocol takes "
-                f"{self.full[1]}x{self.full[0]} or its part {inner[1]}x{inner[0]}"
-            )
-        return depth
 
 
 @dataclass(frozen=True)
@@ -109,14 +60,14 @@ class Protocol:
         return f"{self.key} ({self.depth_min:g} … {self.depth_max:g} m)" if self.range_changed else self.key
 
     def with_range(self, low: float, high: float) -> Protocol:
-        """This protocol with another depth cap: mask and clamp end at `high`, and start at `low` where it is not 0."""
-        if high <= 0:
+        """This protocol with another depth range: mask and clamp start at `low` and end at `high`; 0: as published."""
+        if not (low or high):
             return self
-        depth_min = low or self.depth_min
-        if not depth_min < high:
-            raise MdtkError(f"EVAL.MIN_DEPTH {depth_min} must be below EVAL.MAX_DEPTH {high}")
-        clamp = (low or self.clamp[0], high)
-        return replace(self, depth_min=depth_min, depth_max=high, clamp=clamp, range_changed=True)
+        depth_min, depth_max = low or self.depth_min, high or self.depth_max
+        if not depth_min < depth_max:
+            raise MdtkError(f"{self.key}: EVAL.MIN_DEPTH {depth_min:g} must be below EVAL.MAX_DEPTH {depth_max:g}")
+        clamp = (low or self.clamp[0], high or self.clamp[1])
+        return replace(self, depth_min=depth_min, depth_max=depth_max, clamp=clamp, range_changed=True)
 
     def valid(self, depth_gt: np.ndarray) -> np.ndarray:
         """The pixels that count (H, W) bool: in range and in the crop."""
@@ -127,8 +78,8 @@ class Protocol:
             mask &= inside
         return mask
 
-    def words(self) -> dict[str, str]:
-        """The whole protocol in words, one sentence a step, in the order of the steps."""
+    def describe(self) -> dict[str, str]:
+        """What the protocol does, step → sentence, in the order of the steps."""
         low, high = self.clamp
         ends = [f"below {low:g} m to {low:g} m"] if low is not None else []
         ends += [f"above {high:g} m to {high:g} m"] if high is not None else []
@@ -138,7 +89,7 @@ class Protocol:
         return {
             "protocol": f"{self.label}: {self.title}",
             "data": f"{self.dataset}, list {self.split}, ground truth {self.ground_truth or 'of the data set'}",
-            "ground_truth_frame": f"{self.frame.box.words} of {self.frame.full[1]}x{self.frame.full[0]}"
+            "ground_truth_frame": f"{self.frame.box.describe()} of {self.frame.full[1]}x{self.frame.full[0]}"
             if self.frame
             else "the whole ground truth",
             "prediction": f"predicted disparity is resized to the ground truth's size, {inverse}"
@@ -146,12 +97,56 @@ class Protocol:
             else f"predicted {self.resized} is resized to the ground truth's size ({inverse})",
             "interpolation": INTERPOLATIONS[self.interpolation],
             "valid_pixels": f"{bounds}" + (", within the crop" if self.crop else ", no crop"),
-            "crop": self.crop.words if self.crop else "none",
+            "crop": self.crop.describe() if self.crop else "none",
             "median": MEDIANS[self.median],
             "clamp": f"after alignment, predictions {' and '.join(ends)}" if ends else "none",
             "metrics": ", ".join(self.metrics) + "; per image, then the mean over images",
             "ratio_spread": f"std(ratio / median ratio), ddof {self.ratio_ddof}",
         }
+
+
+PROTOCOLS: Registry[Protocol] = Registry("protocol")
+
+
+def register_protocol(row: Protocol) -> Protocol:
+    """Puts a row under its key; the first row of a benchmark also answers to the benchmark's bare name."""
+    if row.name not in PROTOCOLS:
+        PROTOCOLS.register(row.name)(row)
+    PROTOCOLS.register(row.key)(row)
+    return row
+
+
+def benchmarks() -> tuple[str, ...]:
+    """The names of the benchmarks, each once, in the order in which their first rows were registered."""
+    return tuple(dict.fromkeys(row.name for row in PROTOCOLS.values()))
+
+
+def variants() -> tuple[str, ...]:
+    """The names of all variants, sorted."""
+    return tuple(sorted({row.variant for row in PROTOCOLS.values() if row.variant}))
+
+
+def get_protocol(name: str, variant: str = "", asker: str = "EVAL.PROTOCOLS") -> Protocol:
+    """The row `name`, or `name/variant` where there is such a row.
+
+    An unknown name or variant is an error that begins with `asker`, the key or option that named it, and lists all.
+    """
+    row = PROTOCOLS.find(name, asker)
+    if variant and variant not in variants():
+        raise MdtkError(f"unknown protocol variant {variant}; there are {', '.join(variants())}")
+    return PROTOCOLS.get(f"{name}/{variant}", row)
+
+
+@dataclass(frozen=True)
+class Submission:
+    """A benchmark without public ground truth: depth PNGs that its server takes, value = metres × `png_scale`."""
+
+    protocol: Protocol  # its list of images; nothing is scored under it
+    height: int  # pixels that a prediction is resized to
+    width: int
+    max_depth: float  # metres
+    factor: float  # depth = factor / scaled disparity, for models of every training, as the published export does
+    png_scale: float = 256.0
 
 
 # Of Garg et al. 2016, as Eigen's split uses it
@@ -176,8 +171,13 @@ _EIGEN = Protocol(
     clamp=(1e-3, 80.0),
     crop=GARG,
 )
-_BDEDEPTH = {"variant": "bdedepth", "interpolation": "bilinear_aligned", "median": "torch", "ratio_ddof": 1}
-_PACKNET = {"interpolation": "bilinear_aligned", "median": "torch", "resized": "depth"}
+_BDEDEPTH: dict[str, Any] = {
+    "variant": "bdedepth",
+    "interpolation": "bilinear_aligned",
+    "median": "torch",
+    "ratio_ddof": 1,
+}
+_PACKNET: dict[str, Any] = {"interpolation": "bilinear_aligned", "median": "torch", "resized": "depth"}
 _PACKNET |= {"depth_min": 0.0, "clamp": (0.0, 80.0)}
 _IMPROVED = replace(
     _EIGEN,
@@ -206,7 +206,7 @@ _NYU = Protocol(
     metrics=("abs_rel", "sq_rel", "rmse", "rmse_log", "log10", "a1", "a2", "a3"),
     frame=NYU_FRAME,
 )
-_NYU_BDEDEPTH = {"depth_max": 10.0, "resized": "depth", "clamp": (None, 10.0), "metrics": SEVEN}
+_NYU_BDEDEPTH: dict[str, Any] = {"depth_max": 10.0, "resized": "depth", "clamp": (None, 10.0), "metrics": SEVEN}
 _NYU_BDEDEPTH |= {"variant": "bdedepth", "median": "torch", "ratio_ddof": 1}
 _MAKE3D = Protocol(
     name="make3d",
@@ -249,8 +249,7 @@ _SEQUENCE = Protocol(
     median="numpy",
     clamp=(1e-3, 80.0),
 )
-# Every row; of each benchmark the default one first
-ROWS = (
+for _row in (  # of each benchmark the default row first
     _EIGEN,
     replace(_EIGEN, **_BDEDEPTH),
     replace(_EIGEN, variant="packnet", **_PACKNET),
@@ -264,26 +263,20 @@ ROWS = (
     _CITYSCAPES,
     replace(_CITYSCAPES, **_BDEDEPTH),
     _SEQUENCE,
+):
+    register_protocol(_row)
+KITTI_BENCHMARK = Submission(
+    replace(
+        _EIGEN,
+        name="kitti_benchmark",
+        variant="",
+        title="KITTI depth benchmark, test images (500) whose ground truth only the server has",
+        split="benchmark/test",
+        ground_truth="",
+        crop=None,
+    ),
+    height=352,
+    width=1216,
+    max_depth=80.0,
+    factor=5.4,
 )
-
-
-def _table() -> dict[str, Protocol]:
-    table: dict[str, Protocol] = {}
-    for row in ROWS:
-        table.setdefault(row.name, row)  # the first of a benchmark is its default
-        table[row.key] = row
-    return table
-
-
-PROTOCOLS: dict[str, Protocol] = _table()
-BENCHMARKS = tuple(dict.fromkeys(row.name for row in PROTOCOLS.values()))
-
-
-def get_protocol(name: str, variant: str = "") -> Protocol:
-    """The row `name`, or `name/variant` where there is such a row; an unknown name is an error that lists all."""
-    if name not in PROTOCOLS:
-        raise MdtkError(f"unknown protocol {name}; there are {', '.join(PROTOCOLS)}")
-    if variant and variant not in {row.variant for row in PROTOCOLS.values()}:
-        known = sorted({row.variant for row in PROTOCOLS.values() if row.variant})
-        raise MdtkError(f"unknown protocol variant {variant}; there are {', '.join(known)}")
-    return PROTOCOLS.get(f"{name}/{variant}", PROTOCOLS[name])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -12,7 +11,7 @@ import torch.nn.functional as F
 
 from mdtk.core.errors import MdtkError
 from mdtk.evaluation.scoring.alignment import ALIGNMENTS, align, median_ratio
-from mdtk.evaluation.scoring.metrics import FURTHER, compute_metrics
+from mdtk.evaluation.scoring.metrics import compute_metrics, metrics_of
 from mdtk.evaluation.scoring.protocols import Protocol
 
 _OPENCV = {"bilinear": cv2.INTER_LINEAR, "nearest_cv2": cv2.INTER_NEAREST}  # the rest is torch's
@@ -24,7 +23,7 @@ class ScaleMode:
 
     alignment: str = "median"
     factor: float = 1.0
-    factor_origin: str = ""  # where the factor comes from, in words
+    factor_origin: str = ""  # where the factor comes from, for people
 
     def __post_init__(self) -> None:
         if self.alignment not in ALIGNMENTS:
@@ -32,8 +31,7 @@ class ScaleMode:
         if not self.factor > 0:
             raise MdtkError(f"the factor on depth is {self.factor}; it must be positive")
 
-    @property
-    def words(self) -> str:
+    def describe(self) -> str:
         """For example "predicted depth × 5.4 (…); predicted depth is taken as metres"."""
         origin = f" ({self.factor_origin})" if self.factor_origin else ""
         factor = f"predicted depth × {self.factor:g}{origin}; then " if self.factor != 1.0 else ""
@@ -105,23 +103,14 @@ def pair_ratio(protocol: Protocol, both: Pair) -> float:
     return median_ratio(both.gt, both.pred, protocol.median)
 
 
-def score(
-    protocol: Protocol,
-    index: int,
-    name: str,
-    both: Pair,
-    alignment: str,
-    global_ratio: float,
-    further: Sequence[str] = FURTHER,
-) -> Row:
+def score(protocol: Protocol, index: int, name: str, both: Pair, alignment: str, global_ratio: float) -> Row:
     """Aligns, clamps and measures one image; without a valid pixel the row has no metrics."""
     if both.gt.size == 0:
         return Row(index, name, {}, 0, float("nan"))
     aligned = align(both.gt, both.pred, alignment, protocol.median, global_ratio)
     low, high = protocol.clamp
     depth = aligned.depth if low is None and high is None else np.clip(aligned.depth, low, high)
-    names = protocol.metrics + tuple(metric for metric in further if metric not in protocol.metrics)
-    metrics = compute_metrics(both.gt, depth, names)
+    metrics = compute_metrics(both.gt, depth, metrics_of(protocol.metrics))
     return Row(index, name, metrics, both.gt.size, aligned.scale, aligned.shift, *both.shape)
 
 

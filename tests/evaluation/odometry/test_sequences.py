@@ -13,7 +13,7 @@ from mdtk.config import dump, load_config
 from mdtk.core.errors import MdtkError
 from mdtk.core.weights import write_weights
 from mdtk.datasets.readers.kitti import KittiOdom
-from mdtk.evaluation.odometry.sequences import MODEL, STRAIGHT, ground_truth_poses, predict_motions, run
+from mdtk.evaluation.odometry.sequences import MODEL, STRAIGHT, MotionPredictor, ground_truth_poses, run
 from mdtk.models.system import build_model
 
 FRAMES = 9
@@ -45,7 +45,7 @@ def test_pairs_are_this_frame_and_the_next(root):
         motion[:, 0, 3], motion[:, 1, 3] = first.mean((1, 2, 3)), second.mean((1, 2, 3))
         return motion
 
-    found = predict_motions(model, reader, [[4, 5], [0]], 8, 16)
+    found = MotionPredictor(model, 8, 16).motions(reader, [[4, 5], [0]])
     assert [index for index, _ in found] == [4, 5, 0]
     brightness = {index: motion[:2, 3] * 255 for index, motion in found}
     for index in (0, 4, 5):

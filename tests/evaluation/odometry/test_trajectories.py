@@ -96,9 +96,9 @@ def test_straight_ahead_goes_forward():
 
 
 def test_files_of_a_sequence(truth, tmp_path):
-    model, trivial = evaluate_sequence("09", truth, odometry.motions(truth), tmp_path)
-    assert trivial.predictor == STRAIGHT
-    assert trivial.ate > model.ate
+    model, baseline = evaluate_sequence("09", truth, odometry.motions(truth), tmp_path)
+    assert baseline.predictor == STRAIGHT
+    assert baseline.ate > model.ate
     poses = np.loadtxt(tmp_path / "09_poses.txt").reshape(-1, 3, 4)
     np.testing.assert_allclose(poses, truth[:, :3], atol=1e-4)
     assert np.load(tmp_path / "09_motions.npy").shape == (399, 4, 4)

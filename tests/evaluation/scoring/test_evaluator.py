@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mdtk.core.errors import MdtkError
-from mdtk.evaluation.scoring.evaluator import Candidate, Options, evaluate, evaluate_all
+from mdtk.evaluation.scoring.evaluator import Candidate, evaluate, evaluate_all
 from mdtk.evaluation.scoring.protocols import get_protocol
 from mdtk.evaluation.scoring.score import ScaleMode, aligned_depth, resize
 
@@ -50,15 +50,15 @@ def test_perfect_up_to_scale():
 @pytest.mark.parametrize("alignment", ["none", "median", "global_median", "scale", "scale_shift"])
 def test_alignment_by_name(alignment):
     items = scene()
-    evaluation = evaluate(PLAIN, exact(items, [4.0] * 3), items, Options(ScaleMode(alignment)))
+    evaluation = evaluate(PLAIN, exact(items, [4.0] * 3), items, ScaleMode(alignment))
     expected = 0.75 if alignment == "none" else 0.0
     assert evaluation.means["abs_rel"] == pytest.approx(expected, abs=1e-5)
 
 
 def test_global_median_is_one_factor():
     items = scene()
-    options = Options(ScaleMode("global_median"))
-    evaluation = evaluate(PLAIN, exact(items, [2.0, 3.0, 5.0]), items, options)
+    scale = ScaleMode("global_median")
+    evaluation = evaluate(PLAIN, exact(items, [2.0, 3.0, 5.0]), items, scale)
     assert {row.scale for row in evaluation.rows} == {evaluation.ratio_median}
     assert evaluation.ratio_median == pytest.approx(3.0)
 
@@ -66,8 +66,8 @@ def test_global_median_is_one_factor():
 def test_factor_comes_before_alignment():
     items = scene()
     predictions = exact(items, [5.4] * 3)
-    assert evaluate(PLAIN, predictions, items, Options(ScaleMode("none", 5.4))).means["rmse"] < 1e-4
-    row = evaluate(PLAIN, predictions, items, Options(ScaleMode("median", 2.7))).rows[0]
+    assert evaluate(PLAIN, predictions, items, ScaleMode("none", 5.4)).means["rmse"] < 1e-4
+    row = evaluate(PLAIN, predictions, items, ScaleMode("median", 2.7)).rows[0]
     assert row.scale == pytest.approx(2.0)
 
 
@@ -85,9 +85,9 @@ def test_clamp_is_after_alignment():
 def test_disparity_or_depth_is_resized():
     disparity = np.array([[1.0, 0.1]], np.float32)
     depth = np.ones((1, 4), np.float32)
-    by_disparity = evaluate(PLAIN, {"a": disparity}, [(0, "a", depth)], Options(ScaleMode("none")))
+    by_disparity = evaluate(PLAIN, {"a": disparity}, [(0, "a", depth)], ScaleMode("none"))
     by_depth = evaluate(
-        dataclasses.replace(PLAIN, resized="depth"), {"a": disparity}, [(0, "a", depth)], Options(ScaleMode("none"))
+        dataclasses.replace(PLAIN, resized="depth"), {"a": disparity}, [(0, "a", depth)], ScaleMode("none")
     )
     expected = [1 / cv2.resize(disparity, (4, 1)) - 1, cv2.resize(1 / disparity, (4, 1)) - 1]
     found = [by_disparity.means["mae"], by_depth.means["mae"]]
@@ -131,24 +131,24 @@ def test_no_valid_pixel_is_named_or_left_out():
     with pytest.raises(MdtkError, match=r"the ground truth of image 1 has no valid pixel \(0.001 m < depth < 80 m"):
         evaluate(PLAIN, predictions, items)
     for alignment in ("median", "global_median"):
-        evaluation = evaluate(PLAIN, predictions, items, Options(ScaleMode(alignment), skip_empty=True))
+        evaluation = evaluate(PLAIN, predictions, items, ScaleMode(alignment), skip_empty=True)
         assert evaluation.empty == ("image 1",)
         assert [row.index for row in evaluation.rows] == [0, 2]
     for _, _, depth in items:
         depth[:] = 0
     with pytest.raises(MdtkError, match="sequence: nothing to evaluate"):
-        evaluate(PLAIN, predictions, items, Options(skip_empty=True))
+        evaluate(PLAIN, predictions, items, skip_empty=True)
 
 
 def test_candidates_have_their_own_scale():
     items = scene()
     candidates = {
         "model": Candidate(exact(items, [3.0] * 3), ScaleMode("none", 3.0)),
-        "trivial": Candidate(exact(items, [1.0] * 3), ScaleMode("none")),
+        "baseline": Candidate(exact(items, [1.0] * 3), ScaleMode("none")),
     }
-    found = evaluate_all(PLAIN, candidates, items, Options(ScaleMode("none")))
+    found = evaluate_all(PLAIN, candidates, items)
     assert found["model"].means["abs_rel"] == pytest.approx(0, abs=1e-6)
-    assert found["trivial"].means["abs_rel"] == pytest.approx(0, abs=1e-6)
+    assert found["baseline"].means["abs_rel"] == pytest.approx(0, abs=1e-6)
 
 
 def test_rows_come_back_in_list_order_and_none_twice():
@@ -164,7 +164,7 @@ def test_aligned_depth_is_what_was_measured(alignment):
     items = scene(1)
     prediction = GENERATOR.uniform(0.05, 0.5, (6, 10)).astype(np.float32)
     scale = ScaleMode(alignment, 1.7)
-    row = evaluate(PLAIN, {"image 0": prediction}, items, Options(scale)).rows[0]
+    row = evaluate(PLAIN, {"image 0": prediction}, items, scale).rows[0]
     depth, gt = aligned_depth(PLAIN, scale, row, prediction), items[0][2]
     assert np.mean(np.abs(depth - gt)[gt > 0] / gt[gt > 0]) == pytest.approx(row.metrics["abs_rel"], rel=1e-9)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mdtk.core.errors import MdtkError
-from mdtk.evaluation.scoring.metrics import METRICS, compute_metrics
+from mdtk.evaluation.scoring.metrics import METRICS, SEVEN, compute_metrics, metric, metrics_of
 
 GT = np.array([2.0, 4.0, 10.0])
 PRED = np.array([1.0, 5.0, 10.0])
@@ -54,8 +54,26 @@ def test_float32_input_is_measured_in_double_precision():
 
 
 def test_wrong_input():
-    with pytest.raises(MdtkError, match=r"unknown metric delta1; there are abs_rel"):
+    with pytest.raises(MdtkError, match=r"names the metric 'delta1', and there is none .*: choose one of abs_rel"):
         compute_metrics(GT, PRED, ["delta1"])
     for gt, pred in ((GT, PRED[:2]), (GT[:0], PRED[:0]), (GT[None], PRED[None])):
         with pytest.raises(ValueError, match="1-D arrays"):
             compute_metrics(gt, pred, ["rmse"])
+
+
+def test_a_metric_of_ones_own_stands_beside_every_protocols_list():
+    assert metrics_of(SEVEN) == (*SEVEN, "log10", "silog", "irmse", "mae")
+    try:
+
+        @metric("farthest", "m")
+        def farthest(gt, pred):
+            """The largest predicted depth.
+
+            More text."""
+            return float(pred.max())
+
+        assert metrics_of(SEVEN)[-1] == "farthest"
+        assert compute_metrics(GT, PRED, ["farthest"]) == {"farthest": 10.0}
+        assert METRICS["farthest"].description == "The largest predicted depth."
+    finally:
+        METRICS._entries.pop("farthest", None)

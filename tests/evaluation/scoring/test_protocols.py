@@ -1,7 +1,8 @@
-"""Protocol rows: crops as published, names, variants, ranges, words."""
+"""Protocol rows: crops as published, names, variants, ranges, descriptions, a row of one's own."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -11,14 +12,15 @@ from mdtk.core.errors import MdtkError
 from mdtk.datasets.catalogue import DATASETS
 from mdtk.evaluation.scoring.metrics import METRICS
 from mdtk.evaluation.scoring.protocols import (
-    BENCHMARKS,
     CITYSCAPES_CROP,
     GARG,
     INTERPOLATIONS,
     MEDIANS,
     NYU_FRAME,
     PROTOCOLS,
+    benchmarks,
     get_protocol,
+    register_protocol,
 )
 
 PUBLISHED_CROPS = {  # (height, width) → first and last row and column, by the published evaluators
@@ -49,18 +51,21 @@ def test_rows_hold_known_values(key):
     assert row.resized in ("disparity", "depth")
     assert set(row.metrics) <= set(METRICS)
     assert PROTOCOLS[row.key] is row
-    words = row.words()
-    assert all(isinstance(text, str) and text for text in words.values())
-    assert row.title in words["protocol"]
+    description = row.describe()
+    assert all(isinstance(text, str) and text for text in description.values())
+    assert row.title in description["protocol"]
 
 
 def test_defaults_and_variants():
-    assert BENCHMARKS == ("kitti_eigen", "kitti_eigen_benchmark", "nyuv2", "make3d", "cityscapes", "sequence")
+    assert benchmarks() == ("kitti_eigen", "kitti_eigen_benchmark", "nyuv2", "make3d", "cityscapes", "sequence")
     assert get_protocol("kitti_eigen") is PROTOCOLS["kitti_eigen/monodepth2"]
     assert get_protocol("nyuv2").key == "nyuv2/structdepth"
     assert get_protocol("make3d", "bdedepth").key == "make3d/bdedepth"
     assert get_protocol("sequence", "bdedepth").key == "sequence"
-    with pytest.raises(MdtkError, match=r"unknown protocol kitti; there are kitti_eigen, "):
+    with pytest.raises(
+        MdtkError,
+        match=r"EVAL\.PROTOCOLS names the protocol 'kitti', and .*: choose one of kitti_eigen, ",
+    ):
         get_protocol("kitti")
     with pytest.raises(MdtkError, match=r"unknown protocol variant eigen; there are bdedepth, "):
         get_protocol("kitti_eigen", "eigen")
@@ -80,9 +85,11 @@ def test_cap_by_key():
     protocol = get_protocol("kitti_eigen").with_range(1.0, 50.0)
     assert (protocol.depth_min, protocol.depth_max, protocol.clamp) == (1.0, 50.0, (1.0, 50.0))
     assert protocol.label == "kitti_eigen/monodepth2 (1 … 50 m)"
-    assert "1 m < depth < 50 m" in protocol.words()["valid_pixels"]
+    assert "1 m < depth < 50 m" in protocol.describe()["valid_pixels"]
     assert get_protocol("kitti_eigen").with_range(0.0, 50.0).clamp == (1e-3, 50.0)
-    assert get_protocol("kitti_eigen").with_range(3.0, 0.0) is get_protocol("kitti_eigen")
+    assert get_protocol("kitti_eigen").with_range(0.0, 0.0) is get_protocol("kitti_eigen")
+    near = get_protocol("kitti_eigen").with_range(3.0, 0.0)
+    assert (near.depth_min, near.depth_max, near.clamp) == (3.0, 80.0, (3.0, 80.0))
     with pytest.raises(MdtkError, match=r"below EVAL\.MAX_DEPTH 2"):
         get_protocol("kitti_eigen").with_range(5.0, 2.0)
 
@@ -96,7 +103,22 @@ def test_frame_takes_the_whole_or_the_part_only():
         NYU_FRAME.cut(np.zeros((20, 10)), "a")
 
 
-def test_unbounded_range_in_words():
+def test_description_of_an_unbounded_range():
     protocol = get_protocol("kitti_eigen_benchmark")
     assert math.isinf(protocol.depth_max)
-    assert protocol.words()["valid_pixels"] == "0 m < depth, no crop"
+    assert protocol.describe()["valid_pixels"] == "0 m < depth, no crop"
+
+
+def test_a_row_of_ones_own():
+    row = dataclasses.replace(get_protocol("kitti_eigen"), name="my_drives", variant="night", depth_max=60.0)
+    try:
+        assert register_protocol(row) is row
+        assert get_protocol("my_drives") is get_protocol("my_drives/night") is row
+        day = register_protocol(dataclasses.replace(row, variant="day"))
+        assert (get_protocol("my_drives"), get_protocol("my_drives", "day")) == (row, day)
+        assert benchmarks()[-1] == "my_drives"
+        with pytest.raises(MdtkError, match=r"protocol 'my_drives/night' is registered by .* and by"):
+            register_protocol(dataclasses.replace(row, depth_max=50.0))
+    finally:
+        for name in ("my_drives", "my_drives/night", "my_drives/day"):
+            PROTOCOLS._entries.pop(name, None)
