@@ -1,15 +1,16 @@
 #!/usr/bin/env python3
-"""Checks the data of a recipe before any training.
+"""Checks all data that a recipe would read, before the training starts.
 
   python tools/check_data.py [--config FILE] [KEY VALUE ...]
 
-Lists every missing or unreadable file, images that do not fit their calibration, test frames that the training list
-also holds, and static frames. Without --config it checks the sample recipe. Exit status 1 if training would fail.
+Lists missing or unreadable files, images that do not fit their calibration, test frames that training also sees, and
+static frames. Without --config it checks the sample recipe. The exit status is 1 if training would fail.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from tqdm import tqdm
 
@@ -21,14 +22,15 @@ from mdtk.datasets.prepare.check_recipe import build_checks
 from mdtk.evaluation.scoring.protocols import get_protocol
 
 
-def progress(items: Iterable, total: int) -> Iterable:
+def progress(items: Iterable[Any], total: int) -> Iterable[Any]:
+    """The items, with a progress bar."""
     return tqdm(items, total=total, unit="file", leave=False, disable=None)
 
 
 def main() -> int:
     parser = ToolParser(__doc__)
     parser.add_argument("--config", help="a recipe, e.g. configs/kitti/monodepth2_mono_640x192.yaml")
-    parser.add_argument("--quick", action="store_true", help="files must be there, but are not decoded")
+    parser.add_argument("--quick", action="store_true", help="only check that files exist, without decoding them")
     args = parser.parse_tool_args()
     cfg = load_config(args.config or ROOT / "configs" / "sample" / "monodepth2.yaml", args.overrides)
     rows = [get_protocol(name) for name in cfg.EVAL.PROTOCOLS]

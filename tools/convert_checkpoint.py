@@ -4,7 +4,7 @@
   python tools/convert_checkpoint.py --input FOLDER|FILE --output FILE.pth [--format auto] [KEY VALUE ...]
   python tools/convert_checkpoint.py --input HRNET_FILE --pose_input RESNET_FILE --output FILE.pth  # ImageNet weights
 
-KEY VALUE pairs give what the files do not tell, e.g. MODEL.MAX_DEPTH 10 DATA.WIDTH 1024.
+KEY VALUE pairs give what the files do not state, e.g. MODEL.MAX_DEPTH 10 DATA.WIDTH 1024.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from mdtk.core.errors import run_tool
 
 def main() -> None:
     parser = ToolParser(__doc__)
-    parser.add_argument("--input", required=True, help="a checkpoint's folder or file")
-    parser.add_argument("--output", required=True, help="native weights file to write")
+    parser.add_argument("--input", required=True, help="folder or file of the published checkpoint")
+    parser.add_argument("--output", required=True, help="native checkpoint to write")
     parser.add_argument("--format", default="auto", choices=["auto", *CONVERTERS])
-    parser.add_argument("--pose_input", help="for ImageNet weights: those of a pose encoder of another backbone")
+    parser.add_argument("--pose_input", help="ImageNet weights of the pose encoder, if it is another backbone")
     args = parser.parse_tool_args()
     converted = convert(args.input, args.format, args.overrides, args.pose_input)
     converted.save(args.output)

@@ -1,9 +1,10 @@
 """Writes the ground truth of a test list to one file without pickled objects, or to numbered .npy files.
 
-KITTI: --split eigen projects the laser scans as the published evaluators do; eigen_benchmark reads the improved PNGs.
-Cityscapes: from the disparity and camera files; --output FOLDER writes the published form gt_depths/%03d_depth.npy
-(where the evaluation looks: <data_path>/gt_depths), numbered by the test list; FOLDER's files that are there stay.
---input reads ground truth that was published (gt_depths.npz, or such a folder) instead, safely, and writes it anew.
+KITTI: --split eigen projects the laser scans as the published evaluators do, eigen_benchmark reads the improved PNGs.
+Cityscapes: ground truth is computed from the disparity and camera files. If --output is a folder, it is written in the
+published form %03d_depth.npy, numbered by the test list; existing files are kept. Evaluations look for it in
+<data_path>/gt_depths. --input reads published ground truth instead (gt_depths.npz, or such a folder), without running
+code in it, and writes it again.
 """
 
 from __future__ import annotations
@@ -14,11 +15,11 @@ from tqdm import tqdm
 
 from mdtk.config.command_line import ToolParser
 from mdtk.core.errors import run_tool
+from mdtk.datasets.catalogue import DATASETS
 from mdtk.datasets.depth_files import depths_in_order, export_depths
-from mdtk.datasets.registry import DATASETS
 from mdtk.datasets.splits import load_split
 
-# dataset and split → reader, list, kind of ground truth
+# (dataset, split) → dataset reader, list, kind of ground truth
 SOURCES = {
     ("kitti", "eigen"): ("kitti_raw", "eigen/test", "velodyne"),
     ("kitti", "eigen_benchmark"): ("kitti_raw", "eigen_benchmark/test", "improved"),
@@ -33,7 +34,7 @@ def main() -> None:
     parser.add_argument(
         "--split", choices=["eigen", "eigen_benchmark", "test"], help="default: eigen; cityscapes: test"
     )
-    parser.add_argument("--input", help="published ground truth to read instead of the data set")
+    parser.add_argument("--input", help="published ground truth to read instead of the dataset")
     parser.add_argument("--output", required=True, help="FILE.npz, or a folder for numbered .npy files")
     args = parser.parse_tool_args(keys=[])
     split = args.split or ("eigen" if args.dataset == "kitti" else "test")

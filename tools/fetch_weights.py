@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fetches the ImageNet weights that a recipe starts from into timm's cache, once, before several processes need them.
+"""Downloads the ImageNet weights that a recipe starts from into timm's cache, before several processes need them.
 
 python tools/fetch_weights.py --config FILE [KEY VALUE ...]
 """

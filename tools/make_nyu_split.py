@@ -1,4 +1,4 @@
-"""Makes NYU Depth v2's training list (nine image paths a line) from the raw folders, and a list for validation."""
+"""Makes the training list of NYU Depth v2 (nine image paths per line) and a validation list from the raw folders."""
 
 from __future__ import annotations
 
@@ -20,10 +20,17 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help="default: <data_path>/splits/nyuv2/train_files.txt, the root's own")
     parser.add_argument("--step", type=int, default=10, help="raw frames between neighbours (default 10)")
     parser.add_argument("--every", type=int, default=10, help="raw frames between targets (default 10)")
-    parser.add_argument("--rate", type=float, default=30.0, help="raw frames a second (default 30)")
-    parser.add_argument("--min_motion", type=float, default=3.0, help="0 ... 255 (default 3); 0 keeps static frames")
-    parser.add_argument("--val_every", type=int, default=20, help="one scene in so many is val (default 20); 0: none")
-    parser.add_argument("--overwrite", action="store_true", help="replace lists that are there")
+    parser.add_argument("--rate", type=float, default=30.0, help="raw frames per second (default 30)")
+    parser.add_argument(
+        "--min_motion",
+        type=float,
+        default=3.0,
+        help="minimum grey difference, 0 ... 255 (default 3); 0 keeps static frames",
+    )
+    parser.add_argument(
+        "--val_every", type=int, default=20, help="one of this many scenes is for validation (default 20); 0: none"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace existing lists")
     args = parser.parse_tool_args(keys=[])
     if args.step < 1 or args.every < 1 or args.rate <= 0:
         raise MdtkError("--step, --every and --rate must be positive")
@@ -40,7 +47,7 @@ def main() -> None:
     lines, summary = make_split(args.data_path, options, partial(tqdm, unit="scene", disable=None))
     if not lines["train"]:
         raise MdtkError(f"{args.data_path}/nyu_depth_v2: no target is left; see --help for the rule")
-    print("\n".join(summary.lines()))
+    print("\n".join(summary.describe()))
     for role, path in outputs.items():
         if lines[role]:
             write_text(path, as_text(lines[role]))

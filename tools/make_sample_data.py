@@ -1,4 +1,4 @@
-"""Renders the sample world: every dataset's real layout, so that all tools run without a download."""
+"""Renders the sample world in the file layout of every dataset, so that all tools run without a download."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from mdtk.synthetic import LAYOUTS, SCALES, make_sample
 def main() -> None:
     parser = ToolParser(__doc__)
     parser.add_argument("--output", default="datasets/sample", help="folder to write")
-    parser.add_argument("--scale", default="small", choices=SCALES, help="how much: drives, frames, image size")
+    parser.add_argument(
+        "--scale", default="small", choices=SCALES, help="how much data: number of drives and frames, image size"
+    )
     parser.add_argument("--seed", type=int, default=0, help="another seed is another world")
     parser.add_argument("--only", help=f"comma-separated datasets out of {','.join(LAYOUTS)}; default: all")
-    parser.add_argument("--jobs", type=int, help="processes; default: the CPUs at hand")
+    parser.add_argument("--jobs", type=int, help="number of processes; default: one for each CPU")
     args = parser.parse_tool_args(keys=[])
     only = args.only.split(",") if args.only else None
     for dataset, state in make_sample(args.output, args.scale, args.seed, only, args.jobs).items():

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Parameters, multiply-adds, latency, throughput and peak memory of a recipe's networks.
+"""Measures parameters, multiply-adds, latency, throughput and peak memory of the networks in a recipe.
 
 python tools/profile_model.py --config FILE [--batch_size N] [--warmup N] [--repeats N] [--output JSON] [KEY VALUE ...]
 """
@@ -22,9 +22,9 @@ def main() -> None:
     parser = ToolParser(__doc__)
     parser.add_argument("--config", help="a recipe; without it the defaults")
     parser.add_argument("--batch_size", type=int, default=1)
-    parser.add_argument("--warmup", type=int, default=5, help="runs before the timed ones")
-    parser.add_argument("--repeats", type=int, default=20, help="timed runs")
-    parser.add_argument("--output", help="also write everything as JSON here")
+    parser.add_argument("--warmup", type=int, default=5, help="number of runs before the timed ones")
+    parser.add_argument("--repeats", type=int, default=20, help="number of timed runs")
+    parser.add_argument("--output", help="JSON file to which the results are written as well")
     args = parser.parse_tool_args()
     cfg = load_config(args.config, [*args.overrides, "MODEL.PRETRAINED", "false"])  # costs do not depend on values
     system = build_model(cfg)

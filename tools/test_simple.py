@@ -3,9 +3,9 @@
 
   python tools/test_simple.py --image_path IMAGE|FOLDER --checkpoint FILE.pth [--output DIR] [--save_npy] ...
 
-Always written: <name>_disp.png, disparity in magma colours (near is bright). With --save_npy, --save_png16 or
---save_ply also depth at the image's own size: its files are named metric or relative, and <name>_depth.json says where
-the scale comes from. Without --output, files go beside the image, or for a folder into FOLDER_disp.
+Writes <name>_disp.png, disparity in magma colours (near is bright). With --save_npy, --save_png16 or --save_ply it also
+writes depth at the image's own size; these files are named metric or relative, and <name>_depth.json says where the
+scale comes from. Without --output, files go beside the image, or for a folder into FOLDER_disp.
 """
 
 from __future__ import annotations
@@ -25,18 +25,24 @@ def main() -> None:
     parser.add_argument("--image_path", type=Path, required=True, help="an image, or a folder of images")
     parser.add_argument("--checkpoint", required=True, help="a native or converted checkpoint")
     parser.add_argument("--output", type=Path, help="folder to write to")
-    parser.add_argument("--ext", default="", help="of a folder, only images with this suffix (jpg, png, …)")
+    parser.add_argument("--ext", default="", help="only images of a folder with this suffix (jpg, png, …)")
     parser.add_argument("--save_npy", action="store_true", help="full-resolution disparity and depth, float32 .npy")
-    parser.add_argument("--save_png16", action="store_true", help="depth × PNG_SCALE as 16-bit PNG (0 unknown)")
+    parser.add_argument("--save_png16", action="store_true", help="depth × PNG_SCALE as 16-bit PNG; 0 is unknown")
     parser.add_argument("--png_scale", type=float, default=256.0, help="PNG value of one unit of depth (KITTI: 256)")
-    parser.add_argument("--save_ply", action="store_true", help="point cloud in colour; needs the camera")
-    parser.add_argument("--K", type=float, nargs=4, default=(), metavar=("FX", "FY", "CX", "CY"), help="in pixels")
-    parser.add_argument("--K_size", type=float, nargs=2, default=(), metavar=("W", "H"), help="of the image K is for")
-    parser.add_argument("--max_depth", type=float, default=float("inf"), help="leave farther points out of the cloud")
+    parser.add_argument("--save_ply", action="store_true", help="coloured point cloud; needs the intrinsics")
     parser.add_argument(
-        "--scale", default="auto", help="auto, stereo, none, or metres in one unit of the model's depth"
+        "--K", type=float, nargs=4, default=(), metavar=("FX", "FY", "CX", "CY"), help="intrinsics in pixels"
     )
-    parser.add_argument("--sheet", type=Path, help="a contact sheet PNG of some images with their disparity")
+    parser.add_argument(
+        "--K_size", type=float, nargs=2, default=(), metavar=("W", "H"), help="size of the image that K belongs to"
+    )
+    parser.add_argument("--max_depth", type=float, default=float("inf"), help="maximum depth of points in the cloud")
+    parser.add_argument(
+        "--scale", default="auto", help="auto, stereo, none, or the metres in one unit of the model's depth"
+    )
+    parser.add_argument(
+        "--sheet", type=Path, help="PNG to which a contact sheet of some images with their disparity is written"
+    )
     parser.add_argument("--post_process", action="store_true", help="average with the mirrored image's prediction")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     args = parser.parse_tool_args(keys=["PLUGINS"])

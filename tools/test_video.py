@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Predicts a folder of frames or a video, and writes a film: the input above its disparity, one steady colour range.
+"""Predicts the frames of a folder or a video, and writes a film of the input above its disparity.
+
+All frames share one range of colours.
 
 python tools/test_video.py --image_path FOLDER|VIDEO --checkpoint FILE.pth --output out.gif|out.mp4
 """
@@ -23,10 +25,14 @@ def main() -> None:
     parser.add_argument("--image_path", type=Path, required=True, help="a folder of frames, or a video file")
     parser.add_argument("--checkpoint", required=True, help="a native or converted checkpoint")
     parser.add_argument("--output", type=Path, required=True, help="out.gif or out.mp4")
-    parser.add_argument("--stride", type=int, default=1, help="take every so many-th frame")
-    parser.add_argument("--max_frames", type=int, default=0, help="stop after so many taken frames; 0: all")
-    parser.add_argument("--fps", type=float, default=0.0, help="frames a second; 0: the video's, 10 for a folder")
-    parser.add_argument("--width", type=int, default=0, help="pixels; 0: at most 480 for a GIF, 960 for an MP4")
+    parser.add_argument("--stride", type=int, default=1, help="use every STRIDE-th frame")
+    parser.add_argument("--max_frames", type=int, default=0, help="maximum number of frames; 0: all")
+    parser.add_argument(
+        "--fps", type=float, default=0.0, help="frames per second; 0: those of the video, 10 for a folder"
+    )
+    parser.add_argument(
+        "--width", type=int, default=0, help="width in pixels; 0: at most 480 for a GIF, 960 for an MP4"
+    )
     parser.add_argument("--post_process", action="store_true", help="average with the mirrored image's prediction")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     args = parser.parse_tool_args(keys=["PLUGINS"])
@@ -40,7 +46,7 @@ def main() -> None:
     source = Source(args.image_path, args.stride, args.max_frames)
     report = predict_film(predictor, source, args.output, args.fps, args.width)
     width, height = report.size
-    print(f"{report.frames} frames of {width}x{height} at {report.rate:g} a second")
+    print(f"{report.frames} frames of {width}x{height} at {report.rate:g} per second")
     print(f"colours from disparity {report.range[0]:.4g} (dark) to {report.range[1]:.4g} (bright), in the model's unit")
     megabytes = args.output.stat().st_size / 1e6
     print(f"wrote {args.output} ({megabytes:.1f} MB)")

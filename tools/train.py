@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Trains a recipe, in one process or under torchrun in many, and resumes by itself.
+"""Trains a recipe in one process, or in several under torchrun; resumes a training that was interrupted.
 
   python tools/train.py [--config FILE] [KEY VALUE ...]
   torchrun --nproc_per_node=2 tools/train.py [--config FILE] [KEY VALUE ...]

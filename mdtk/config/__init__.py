@@ -1,4 +1,4 @@
-"""The configuration tree: every key with its default, meaning and range; recipes loaded, checked and frozen."""
+"""The configuration: every key with its default, meaning and range, and how recipes are loaded, checked and frozen."""
 
 from mdtk.config.load import (
     check,

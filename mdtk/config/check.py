@@ -1,4 +1,4 @@
-"""Values of the configuration that do not go together, each with one sentence that names the key and what it takes."""
+"""Refuses values of the configuration that contradict one another; the range of a single key is in `sections`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mdtk.core.errors import MdtkError
 
 
 def check_values(cfg: CfgNode, sets: Sequence[CfgNode]) -> None:
-    """Refuses values that do not go together; each key's own range is in `sections`. `sets`: one DATA node each."""
+    """Raises `MdtkError` for values that contradict one another. `sets` holds the DATA node of each training set."""
     for key, size in (("DATA.HEIGHT", cfg.DATA.HEIGHT), ("DATA.WIDTH", cfg.DATA.WIDTH)):
         if size % 32:
             near = max(32, round(size / 32) * 32)

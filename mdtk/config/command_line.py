@@ -1,4 +1,4 @@
-"""Command lines: options and `KEY VALUE` pairs in any order, parsed in this one place for every tool."""
+"""Parses the command lines of all tools: options and `KEY VALUE` pairs, in any order."""
 
 from __future__ import annotations
 
@@ -15,21 +15,27 @@ _KEY = re.compile(r"[A-Z][A-Z0-9_]*(\.[A-Z0-9_]+)*")
 class ToolParser(argparse.ArgumentParser):
     """An argument parser whose `parse_tool_args` also takes pairs such as `SOLVER.LR 1e-4`, anywhere on the line.
 
-    A word in capitals that is no option's value is a key, and the word after it its value, whatever it looks like. An
-    option that takes several values ends where a key begins. The pairs come back as `args.overrides`.
+    A word in capitals that is not the value of an option is a key, and the next word is its value, whatever it looks
+    like. The values of an option that takes several end where a key begins.
     """
 
-    def __init__(self, description: str | None, **more: object) -> None:
-        super().__init__(description=description, formatter_class=argparse.RawDescriptionHelpFormatter, **more)  # type: ignore[arg-type]
-        self.allow_abbrev = False
+    def __init__(self, description: str | None, epilog: str | None = None) -> None:
+        super().__init__(
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
         self.keys: Sequence[str] | None = None
 
     def parse_tool_args(
         self, argv: Sequence[str] | None = None, keys: Sequence[str] | None = None
     ) -> argparse.Namespace:
-        """The parsed options, with `overrides`: KEY VALUE KEY VALUE … in the order of the line.
+        """Parses `argv` (default: the process's command line).
 
-        `keys`: the only ones that the tool takes (none of them: an empty list); None: any.
+        The namespace has a field for each option, and in `overrides` the pairs as KEY VALUE KEY VALUE … in their order.
+        `keys` lists the only keys that the tool takes; None allows any. Ends the process, as argparse does, for words
+        that it cannot read; raises `MdtkError` for a key without a value.
         """
         self.keys = keys
         words, overrides = self._split(list(sys.argv[1:] if argv is None else argv))
@@ -45,7 +51,7 @@ class ToolParser(argparse.ArgumentParser):
         return args
 
     def format_usage(self) -> str:
-        """The usage line, with the pairs."""
+        """The usage line, which also shows the KEY VALUE pairs."""
         return super().format_usage().rstrip("\n") + ("" if self.keys == [] else " [KEY VALUE ...]") + "\n"
 
     def _split(self, words: list[str]) -> tuple[list[str], list[str]]:
@@ -66,7 +72,7 @@ class ToolParser(argparse.ArgumentParser):
         return kept, overrides
 
     def _values_of(self, word: str, following: Sequence[str]) -> int:
-        """How many of the words after the option `word` are its values."""
+        """The number of words in `following` that are values of the option `word`."""
         action = self._option_string_actions.get(word)
         if action is None or "=" in word:
             return 0

@@ -1,4 +1,4 @@
-"""What a configuration key is: its name, default, meaning and range, declared as a field of a section's dataclass."""
+"""Configuration keys: each has a name, a default, a meaning and a range, and is a field of a section's dataclass."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from yacs.config import CfgNode
 
 from mdtk.core.errors import MdtkError
 
-MOST = 10**9  # of counts that have no natural bound
+MOST = 10**9  # the maximum of counts that have no natural bound
 S = TypeVar("S", bound="Section")
 
 
 @dataclass(frozen=True)
 class Key:
-    """A key of the configuration tree. Ranges hold for a number, or for every number of a list."""
+    """A key of the configuration tree. Its range applies to a number, or to every number of a list."""
 
     name: str  # dotted, for example LOSS.SMOOTHNESS
     default: Any
     meaning: str
-    choices: tuple = ()
+    choices: tuple[str, ...] = ()
     low: float = -math.inf
     high: float = math.inf
-    open_low: bool = False  # the lower end itself is refused
-    open_high: bool = False
-    element: type | None = None  # what a list holds
-    lengths: tuple[int, ...] = ()  # of a list; empty: any
-    runtime: bool = False  # where and how a run goes, not what it computes: may differ when a run is resumed
+    open_low: bool = False  # whether `low` itself is refused
+    open_high: bool = False  # whether `high` itself is refused
+    element: type | None = None  # the type of a list's elements
+    lengths: tuple[int, ...] = ()  # the allowed lengths of a list; empty: any
+    runtime: bool = False  # says where or how a run is done, not what it computes: may differ when a run is resumed
 
     def check(self, value: Any) -> None:
-        """Refuses what the key cannot take, in one sentence."""
+        """Raises `MdtkError` for a value that the key cannot take."""
         if self.choices and value not in self.choices:
             raise MdtkError(f"{self.name} is {value!r}; it takes one of {', '.join(map(str, self.choices))}")
         if isinstance(value, list) and self.lengths and len(value) not in self.lengths:
@@ -48,7 +48,7 @@ class Key:
         return above and below and math.isfinite(number)
 
     def span(self) -> str:
-        """The range, for example "at least 1" or "between 0 and 1 (not 1 itself)"."""
+        """Describes the range, for example "at least 1" or "between 0 and 1 (not 1 itself)"."""
         if math.isinf(self.low) and math.isinf(self.high):
             return "a finite number"
         if self.high >= MOST:
@@ -58,26 +58,27 @@ class Key:
 
 
 def key(name: str, default: Any, meaning: str, **more: Any) -> Any:
-    """A dataclass field that is the one declaration of the key `name`; `more`: further fields of `Key`."""
+    """A dataclass field that declares the key `name`; `more` are further fields of `Key`."""
     if isinstance(default, list):
         default = tuple(default)
     return dataclasses.field(default=default, metadata={"key": Key(name, default, meaning, **more)})
 
 
+@dataclass(frozen=True)
 class Section:
-    """A frozen dataclass whose fields are `key(…)`s: the keys of one part of the tree as arguments."""
+    """The base of the sections: frozen dataclasses whose fields are declared with `key`."""
 
     @classmethod
     def all_keys(cls) -> Iterator[tuple[str, Key]]:
-        """(field name, key) of every field."""
-        for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        """The name and the key of every field."""
+        for field in dataclasses.fields(cls):
             yield field.name, field.metadata["key"]
 
     @classmethod
     def of(cls: type[S], cfg: CfgNode, below: str = "") -> S:
-        """The section that a tree holds; lists become tuples.
+        """The section with the values of the tree `cfg`; lists become tuples.
 
-        `below`: `cfg` is the node of that name and not the whole tree (a DATA node of DATA.SETS).
+        `below` says that `cfg` is not the whole tree but its node of that name, for example one DATA node of DATA.SETS.
         """
         prefix = f"{below}." if below else ""
         values = {name: _frozen(_look_up(cfg, one.name.removeprefix(prefix))) for name, one in cls.all_keys()}
@@ -96,7 +97,7 @@ def _frozen(value: Any) -> Any:
 
 
 def tree(sections: Sequence[type[Section]]) -> tuple[CfgNode, Mapping[str, Key]]:
-    """The configuration tree of all defaults, and every key by its dotted name."""
+    """The configuration tree with all defaults, and a mapping from dotted names to keys."""
     root, keys = CfgNode(), {}
     for section in sections:
         for _, one in section.all_keys():

@@ -1,6 +1,6 @@
-"""The configuration tree: load with `_BASE_`, override, check, freeze, dump, compare.
+"""Loads recipes into the configuration tree, checks and freezes it, writes it as text and compares two of them.
 
-A recipe is a YAML file; `_BASE_` names one or several recipes (relative to the file) that it starts from.
+A recipe is a YAML file; its key `_BASE_` names one or several recipes, relative to the file, that it starts from.
 """
 
 from __future__ import annotations
@@ -21,20 +21,23 @@ from mdtk.core.errors import MdtkError
 from mdtk.core.registry import import_plugins
 
 _DEFAULTS, KEYS = tree(SECTIONS)
-# Data roots by dataset, relative ones from $MDTK_DATASETS, else ./datasets. An open node: it takes the name of any
-# dataset reader, in capitals; one that is not given is the reader's name in small letters.
+# The data root of each dataset; relative ones start at $MDTK_DATASETS, else at ./datasets. The keys are the names of
+# dataset readers in capitals; a root that is not given is the reader's name in small letters.
 _DEFAULTS.ROOTS = CfgNode()
 _OPEN = ("ROOTS",)
 RUNTIME_KEYS = (*_OPEN, *(name for name, one in KEYS.items() if one.runtime))
 
 
 def default_config() -> CfgNode:
-    """A fresh, mutable tree of all keys."""
+    """A new, mutable configuration tree with all defaults."""
     return _DEFAULTS.clone()
 
 
 def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -> CfgNode:
-    """Defaults, then the recipe `path`, then `KEY VALUE` pairs; checked and frozen. Imports the PLUGINS they name."""
+    """The checked and frozen configuration: defaults, changed by the recipe `path`, changed by the pairs `overrides`.
+
+    Also imports the modules that PLUGINS names. Raises `MdtkError` that names the file and the key at fault.
+    """
     cfg = default_config()
     if path:
         merge_mapping(cfg, read_recipe(Path(path)), str(path))
@@ -46,9 +49,9 @@ def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -
 
 
 def config_from_text(text: str, origin: str) -> CfgNode:
-    """The tree that `dump` wrote, completed by defaults for keys that are newer than the text; checked and frozen.
+    """The checked and frozen tree that `dump` wrote, completed by the defaults of keys that are newer than the text.
 
-    The PLUGINS that it names are not imported: a checkpoint may come from anybody.
+    `origin` names the file in messages. PLUGINS are not imported, since a checkpoint may come from anybody.
     """
     cfg = default_config()
     merge_mapping(cfg, _parse(text, origin), origin)
@@ -57,8 +60,8 @@ def config_from_text(text: str, origin: str) -> CfgNode:
     return cfg
 
 
-def read_recipe(path: Path, seen: tuple[Path, ...] = ()) -> dict:
-    """The mapping of a recipe with its `_BASE_` recipes merged beneath it."""
+def read_recipe(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """The nested mapping of a recipe over those of its `_BASE_` recipes. `seen` holds the files that lead here."""
     path = path.resolve()
     if path in seen:
         raise MdtkError(f"{path}: _BASE_ leads back to itself; remove the circle")
@@ -66,14 +69,14 @@ def read_recipe(path: Path, seen: tuple[Path, ...] = ()) -> dict:
         raise MdtkError(f"configuration not found: {path}; give an existing YAML file to --config")
     mapping = _parse(path.read_text(encoding="utf-8"), str(path))
     bases = mapping.pop("_BASE_", [])
-    merged: dict = {}
+    merged: dict[str, Any] = {}
     for base in [bases] if isinstance(bases, str) else bases:
         _merge_into(merged, read_recipe(path.parent / base, (*seen, path)))
     _merge_into(merged, mapping)
     return merged
 
 
-def _parse(text: str, origin: str) -> dict:
+def _parse(text: str, origin: str) -> dict[str, Any]:
     try:
         mapping = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
@@ -83,7 +86,7 @@ def _parse(text: str, origin: str) -> dict:
     return mapping
 
 
-def _merge_into(target: dict, source: dict) -> None:
+def _merge_into(target: dict[str, Any], source: dict[str, Any]) -> None:
     for key, value in source.items():
         if isinstance(value, dict) and isinstance(target.get(key), dict):
             _merge_into(target[key], value)
@@ -91,8 +94,11 @@ def _merge_into(target: dict, source: dict) -> None:
             target[key] = value
 
 
-def merge_mapping(cfg: CfgNode, mapping: dict, origin: str, prefix: str = "") -> None:
-    """Sets every key of `mapping` in `cfg`; an unknown key or a wrong type is an error that names it."""
+def merge_mapping(cfg: CfgNode, mapping: dict[str, Any], origin: str, prefix: str = "") -> None:
+    """Sets every key of the nested `mapping` in `cfg`, the node whose name is `prefix`.
+
+    Raises `MdtkError` for an unknown key or a value of the wrong type; `origin` names the file in it.
+    """
     for key, value in mapping.items():
         name = RENAMED.get(f"{prefix}{key}", f"{prefix}{key}")
         leaf = name.rpartition(".")[2]
@@ -103,7 +109,7 @@ def merge_mapping(cfg: CfgNode, mapping: dict, origin: str, prefix: str = "") ->
 
 
 def override(cfg: CfgNode, pairs: Sequence[str]) -> None:
-    """Applies `KEY VALUE KEY VALUE …`; values are read as YAML (`1e-4`, `[0, 1]`, `true`, text)."""
+    """Sets keys of `cfg` from `pairs`, KEY VALUE KEY VALUE …; values are YAML, such as `1e-4`, `[0, 1]` or `true`."""
     if len(pairs) % 2:
         raise MdtkError(f"overrides come in pairs KEY VALUE; '{pairs[-1]}' has no value")
     for word, text in zip(pairs[::2], pairs[1::2], strict=True):
@@ -140,7 +146,7 @@ def _unknown(name: str, origin: str) -> str:
 
 
 def _coerce(value: Any, default: Any, name: str, origin: str) -> Any:
-    """`value` in the type of `default`. YAML reads `1e-4` as text and `1` as int: both become float where due."""
+    """`value` in the type of `default`. YAML reads `1e-4` as text and `1` as int; both become float where needed."""
     if isinstance(default, CfgNode):
         raise MdtkError(f"{origin}: {name} is a group of keys, it takes no value of its own")
     if isinstance(default, float) and isinstance(value, (int, float, str)) and not isinstance(value, bool):
@@ -160,7 +166,7 @@ def _coerce(value: Any, default: Any, name: str, origin: str) -> Any:
 
 
 def _element(item: Any, name: str, origin: str) -> Any:
-    """An element of the list `name`, in the type that ELEMENTS says."""
+    """The element `item` in the type that the list `name` holds."""
     wanted = KEYS[name].element
     if wanted is float and isinstance(item, (int, float, str)) and not isinstance(item, bool):
         with contextlib.suppress(ValueError):
@@ -171,7 +177,7 @@ def _element(item: Any, name: str, origin: str) -> Any:
 
 
 def flatten(cfg: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every (dotted key, value) of the tree."""
+    """The dotted name and the value of every key in the tree."""
     for key, value in cfg.items():
         if isinstance(value, CfgNode):
             yield from flatten(value, f"{prefix}{key}.")
@@ -180,12 +186,12 @@ def flatten(cfg: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
 
 
 def dump(cfg: CfgNode) -> str:
-    """The tree as YAML text; `config_from_text` reads it back."""
-    return cfg.dump()
+    """The tree as YAML text, which `config_from_text` reads."""
+    return str(cfg.dump())
 
 
 def differences(left: CfgNode, right: CfgNode, ignore: Sequence[str] = RUNTIME_KEYS) -> list[str]:
-    """Lines "KEY: left != right" for keys that differ, those below a name in `ignore` left out."""
+    """A line "KEY: left != right" for each key that differs, except the keys in `ignore` and below them."""
     left_keys, right_keys = dict(flatten(left)), dict(flatten(right))
     lines = []
     for key in sorted(left_keys.keys() | right_keys.keys()):
@@ -197,7 +203,7 @@ def differences(left: CfgNode, right: CfgNode, ignore: Sequence[str] = RUNTIME_K
 
 
 def data_sets(cfg: CfgNode) -> list[CfgNode]:
-    """One DATA node a training set: DATA itself, or one for each mapping of DATA.SETS merged over it."""
+    """The DATA node of each training set: DATA itself, or DATA changed by one mapping of DATA.SETS."""
     if not cfg.DATA.SETS:
         return [cfg.DATA]
     nodes = []
@@ -214,18 +220,18 @@ def data_sets(cfg: CfgNode) -> list[CfgNode]:
 
 
 def set_of(cfg: CfgNode, dataset: str = "") -> CfgNode:
-    """The DATA node of the training set that speaks for `dataset`: the first of that dataset, else the first of all."""
+    """The DATA node that an evaluation on `dataset` reads: the first training set of that dataset, else the first."""
     nodes = data_sets(cfg)
     return next((node for node in nodes if dataset == node.NAME), nodes[0])
 
 
 def depth_range(node: CfgNode, cfg: CfgNode) -> tuple[float, float]:
-    """The depth of sigmoid 1 and 0 in the set of a DATA node."""
+    """The minimum and maximum depth of a training set, in the unit of the pose: the depths of sigmoid 1 and 0."""
     return tuple(node.DEPTH_RANGE) if any(node.DEPTH_RANGE) else (cfg.MODEL.MIN_DEPTH, cfg.MODEL.MAX_DEPTH)
 
 
 def check(cfg: CfgNode) -> None:
-    """Values that cannot work are refused here, with the key and what it takes."""
+    """Raises `MdtkError` for the first value that its key cannot take, or that contradicts another."""
     sets = data_sets(cfg)
     for node in [cfg, *({"DATA": one} for one in sets if cfg.DATA.SETS)]:
         for name, value in flatten(node):

@@ -1,15 +1,17 @@
-"""Every configuration key: its default, meaning, unit, choices and range. One frozen dataclass a section.
+"""Every configuration key with its default, meaning, unit, choices and range; each section is one frozen dataclass.
 
-`LossSection.of(cfg)` reads a tree; builders hand the fields on as arguments. There is no other default anywhere.
+`LossSection.of(cfg)` reads a section from the tree, and builders pass its fields on as arguments. No default is stated
+anywhere else.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from mdtk.config.keys import MOST, Section, key
 
-PUBLISHED_BASELINE = 0.1  # depth units of the stereo baseline in published trainings, for EVAL.STEREO_SCALE
+PUBLISHED_BASELINE = 0.1  # the stereo baseline of published trainings, in units of depth; see EVAL.STEREO_SCALE
 _SHARE = {"low": 0.0, "high": 1.0}
 _WEIGHT = {"low": 0.0, "high": 1e3}
 _COUNT = {"low": 0, "high": MOST}
@@ -19,22 +21,24 @@ _DEPTH = {"low": 0.0, "high": 1e6}
 
 @dataclass(frozen=True)
 class RunSection(Section):
-    """What concerns a whole run."""
+    """Keys of a whole run."""
 
-    out_dir: str = key("OUT_DIR", "runs/default", "where checkpoints, logs and results of a training go", runtime=True)
-    seed: int = key("SEED", 1, "every random number follows from it", low=0, high=2**31 - 1)
+    out_dir: str = key(
+        "OUT_DIR", "runs/default", "the folder of a training's checkpoints, logs and results", runtime=True
+    )
+    seed: int = key("SEED", 1, "seed of all random numbers", low=0, high=2**31 - 1)
     device: str = key(
         "DEVICE",
         "auto",
-        "auto: the GPU of this process when there is one, else the CPU; or cpu, cuda",
+        "auto (a GPU when there is one, else the CPU), cpu, or cuda",
         choices=("auto", "cpu", "cuda"),
         runtime=True,
     )
     plugins: tuple[str, ...] = key(
         "PLUGINS",
         [],
-        "modules that register datasets, decoders, loss terms … of your own; imported from recipes and command lines, "
-        "never because a checkpoint names them",
+        "modules that register dataset readers, decoders, loss terms …; imported when a recipe or a command line names "
+        "them, never because a checkpoint does",
         element=str,
         runtime=True,
     )
@@ -42,21 +46,25 @@ class RunSection(Section):
 
 @dataclass(frozen=True)
 class DataSection(Section):
-    """One training set; DATA.SETS makes several."""
+    """One training set; DATA.SETS describes several."""
 
-    name: str = key("DATA.NAME", "kitti_raw", "the dataset reader: a name of mdtk.datasets.registry.DATASETS")
-    root: str = key("DATA.ROOT", "", "data root of this set; empty: ROOTS.<dataset>", runtime=True)
+    name: str = key("DATA.NAME", "kitti_raw", "name of a dataset reader (mdtk.datasets.catalogue.DATASETS)")
+    root: str = key("DATA.ROOT", "", "data root of this set; empty: ROOTS.<NAME>", runtime=True)
     train_split: str = key(
-        "DATA.TRAIN_SPLIT", "eigen_zhou/train", "a list that the root carries, a published list, or a text file"
+        "DATA.TRAIN_SPLIT", "eigen_zhou/train", "training list: one of the data root, a published one, or a text file"
     )
-    val_split: str = key("DATA.VAL_SPLIT", "eigen_zhou/val", "chooses the best checkpoint; empty: no validation")
-    val_limit: int = key("DATA.VAL_LIMIT", 0, "use this many evenly spaced validation entries; 0: all", **_COUNT)
-    height: int = key("DATA.HEIGHT", 192, "network input height, pixels, a multiple of 32", **_SIZE)
-    width: int = key("DATA.WIDTH", 640, "network input width, pixels, a multiple of 32", **_SIZE)
+    val_split: str = key(
+        "DATA.VAL_SPLIT", "eigen_zhou/val", "validation list, which chooses the best checkpoint; empty: no validation"
+    )
+    val_limit: int = key(
+        "DATA.VAL_LIMIT", 0, "number of evenly spaced validation entries that are used; 0: all", **_COUNT
+    )
+    height: int = key("DATA.HEIGHT", 192, "height of the network input in pixels, a multiple of 32", **_SIZE)
+    width: int = key("DATA.WIDTH", 640, "width of the network input in pixels, a multiple of 32", **_SIZE)
     sources: tuple[int, ...] = key(
         "DATA.SOURCES",
         [-1, 1],
-        "offsets of the source frames, in frames; empty with STEREO: stereo only",
+        "source frames, as offsets in frames from the target; empty with STEREO: stereo only",
         element=int,
         low=-10000,
         high=10000,
@@ -65,34 +73,39 @@ class DataSection(Section):
     baseline: float = key(
         "DATA.BASELINE",
         PUBLISHED_BASELINE,
-        "what the stereo baseline counts in depth units; 0: the rig's true metres",
+        "length of the stereo baseline in units of depth; 0: its true length in metres",
         low=0.0,
         high=1e3,
     )
     intrinsics: str = key(
         "DATA.INTRINSICS",
         "nominal",
-        "nominal: the dataset's published constants; calibrated: of each drive and camera",
+        "nominal (constants of the published recipes) or calibrated (those of each drive and camera)",
         choices=("nominal", "calibrated"),
     )
     depth_range: tuple[float, ...] = key(
         "DATA.DEPTH_RANGE",
         [0.0, 0.0],
-        "this set's own minimum and maximum depth; 0 0: MODEL.MIN_DEPTH, MODEL.MAX_DEPTH",
+        "minimum and maximum depth of this set; 0 0: MODEL.MIN_DEPTH and MODEL.MAX_DEPTH",
         element=float,
         lengths=(2,),
         **_DEPTH,
     )
     weight: float = key(
-        "DATA.WEIGHT", 1.0, "an epoch takes round(WEIGHT × entries) of this set", low=0.0, high=1e3, open_low=True
+        "DATA.WEIGHT",
+        1.0,
+        "an epoch takes round(WEIGHT × number of entries) samples of this set",
+        low=0.0,
+        high=1e3,
+        open_low=True,
     )
-    sets: tuple[dict, ...] = key(
-        "DATA.SETS", [], "several sets in one run: a list of mappings, each overriding keys of DATA", element=dict
+    sets: tuple[dict[str, Any], ...] = key(
+        "DATA.SETS", [], "several training sets: a list of mappings, each overriding keys of DATA", element=dict
     )
     workers: int = key(
         "DATA.WORKERS",
         4,
-        "loader processes of each training process; 0: in the process itself",
+        "data loader processes of each training process; 0: load in the training process",
         low=0,
         high=256,
         runtime=True,
@@ -101,13 +114,13 @@ class DataSection(Section):
 
 @dataclass(frozen=True)
 class SequenceSection(Section):
-    """DATA.NAME sequence: frames or videos of your own."""
+    """The user's own frames or videos (DATA.NAME sequence)."""
 
     paths: tuple[str, ...] = key("DATA.SEQUENCE.PATHS", [], "folders of frames, or video files", element=str)
     K: tuple[float, ...] = key(
         "DATA.SEQUENCE.K",
         [],
-        "fx, fy, cx, cy in pixels (pixel centres at integers); empty with MODEL.LEARN_INTRINSICS",
+        "fx, fy, cx, cy in pixels (pixel centres at integers); empty: unknown, with MODEL.LEARN_INTRINSICS",
         element=float,
         lengths=(0, 4),
         low=-1e6,
@@ -116,34 +129,34 @@ class SequenceSection(Section):
     K_size: tuple[float, ...] = key(
         "DATA.SEQUENCE.K_SIZE",
         [],
-        "width, height in pixels of the image that K belongs to",
+        "width and height in pixels of the image that K belongs to",
         element=float,
         lengths=(0, 2),
         low=0.0,
         high=1e6,
         open_low=True,
     )
-    stride: int = key("DATA.SEQUENCE.STRIDE", 1, "keep every STRIDE-th frame", low=1, high=100000)
+    stride: int = key("DATA.SEQUENCE.STRIDE", 1, "use every STRIDE-th frame", low=1, high=100000)
     min_motion: float = key(
         "DATA.SEQUENCE.MIN_MOTION",
         0.0,
-        "leave out targets whose mean absolute change to a source is below this (0..255)",
+        "leave out targets whose mean absolute grey difference to a source is below this (0..255)",
         low=0.0,
         high=255.0,
     )
     depth: tuple[str, ...] = key(
         "DATA.SEQUENCE.DEPTH",
         [],
-        "folders of depth PNGs, one a path, same file stems; for evaluation only",
+        "folders of depth PNGs for evaluation, one for each of PATHS, with the file stems of the frames",
         element=str,
     )
     depth_scale: float = key(
-        "DATA.SEQUENCE.DEPTH_SCALE", 1000.0, "PNG value of one metre", low=0.0, high=1e9, open_low=True
+        "DATA.SEQUENCE.DEPTH_SCALE", 1000.0, "value of one metre in the depth PNGs", low=0.0, high=1e9, open_low=True
     )
     val_fraction: float = key(
         "DATA.SEQUENCE.VAL_FRACTION",
         0.1,
-        "the last part of each sequence is `val`, the rest `train`",
+        "share of each sequence, at its end, that is the list `val`; the rest is `train`",
         open_high=True,
         **_SHARE,
     )
@@ -151,83 +164,107 @@ class SequenceSection(Section):
 
 @dataclass(frozen=True)
 class AugmentSection(Section):
-    """Augmentation, on the device."""
+    """Augmentation, computed on the device."""
 
-    flip: float = key("AUGMENT.FLIP", 0.5, "probability of a horizontal flip (moves K)", **_SHARE)
+    flip: float = key("AUGMENT.FLIP", 0.5, "probability of a horizontal flip, which also moves K", **_SHARE)
     jitter: float = key("AUGMENT.JITTER", 0.5, "probability of colour jitter", **_SHARE)
-    brightness: float = key("AUGMENT.BRIGHTNESS", 0.2, "factor in 1 ± this", **_SHARE)
-    contrast: float = key("AUGMENT.CONTRAST", 0.2, "factor in 1 ± this", **_SHARE)
-    saturation: float = key("AUGMENT.SATURATION", 0.2, "factor in 1 ± this", **_SHARE)
-    hue: float = key("AUGMENT.HUE", 0.1, "shift in ± this, in turns", low=0.0, high=0.5)
+    brightness: float = key("AUGMENT.BRIGHTNESS", 0.2, "brightness factor, uniform in 1 ± this", **_SHARE)
+    contrast: float = key("AUGMENT.CONTRAST", 0.2, "contrast factor, uniform in 1 ± this", **_SHARE)
+    saturation: float = key("AUGMENT.SATURATION", 0.2, "saturation factor, uniform in 1 ± this", **_SHARE)
+    hue: float = key("AUGMENT.HUE", 0.1, "hue shift, uniform in ± this; 1 is a full turn", low=0.0, high=0.5)
     jitter_per_frame: bool = key(
         "AUGMENT.JITTER_PER_FRAME",
         False,
-        "False: one set of factors a sample, shared by its frames; True: one a frame (BDEdepth)",
+        "False: the frames of a sample share their jitter; True: each frame has its own (BDEdepth)",
     )
-    others: tuple[dict, ...] = key(
-        "AUGMENT.OTHERS", [], "registered augmentations, in order: [{NAME: my_noise, SIGMA: 0.1}]", element=dict
+    others: tuple[dict[str, Any], ...] = key(
+        "AUGMENT.OTHERS", [], "further registered augmentations, in order: [{NAME: my_noise, SIGMA: 0.1}]", element=dict
     )
 
 
 @dataclass(frozen=True)
 class ViewsSection(Section):
-    """Further views of the target (BDEdepth)."""
+    """Further views of the target image (BDEdepth)."""
 
-    local_crop: bool = key("VIEWS.LOCAL_CROP", False, "a magnified crop of every frame as a second view")
+    local_crop: bool = key("VIEWS.LOCAL_CROP", False, "add a magnified crop of every frame as a view")
     crop_ratio: tuple[float, ...] = key(
-        "VIEWS.CROP_RATIO", [1.2, 2.0], "its magnification, uniform", element=float, lengths=(2,), low=1.0, high=10.0
+        "VIEWS.CROP_RATIO",
+        [1.2, 2.0],
+        "range of the crop's magnification, which is uniform in it",
+        element=float,
+        lengths=(2,),
+        low=1.0,
+        high=10.0,
     )
-    split_permute: bool = key("VIEWS.SPLIT_PERMUTE", False, "the target with its parts swapped, as a further view")
+    split_permute: bool = key(
+        "VIEWS.SPLIT_PERMUTE", False, "add the target, cut at one point and with its parts swapped, as a view"
+    )
     permute_ratio: tuple[float, ...] = key(
         "VIEWS.PERMUTE_RATIO",
         [0.1, 0.9],
-        "where it is cut, uniform, as a fraction of width and height",
+        "range of the cut, as a fraction of width and height, uniform in it",
         element=float,
         lengths=(2,),
         **_SHARE,
     )
-    others: tuple[dict, ...] = key(
-        "VIEWS.OTHERS", [], "registered views, in order: [{NAME: my_view, ANGLE: 5.0}]", element=dict
+    others: tuple[dict[str, Any], ...] = key(
+        "VIEWS.OTHERS", [], "further registered views, in order: [{NAME: my_view, ANGLE: 5.0}]", element=dict
     )
 
 
 @dataclass(frozen=True)
 class ModelSection(Section):
-    """Networks."""
+    """The networks."""
 
-    encoder: str = key("MODEL.ENCODER", "resnet18", "any timm backbone with features_only, or a registered encoder")
+    encoder: str = key(
+        "MODEL.ENCODER", "resnet18", "depth encoder: any timm backbone with features_only, or a registered encoder"
+    )
     pretrained: bool = key(
         "MODEL.PRETRAINED", False, "initialise the encoders with timm's ImageNet weights (downloads)", runtime=True
     )
     input_offsets: tuple[int, ...] = key(
         "MODEL.INPUT_OFFSETS",
         [0],
-        "frames that the depth network sees together, as offsets: 0, the target, and any of DATA.SOURCES",
+        "frames that the depth network sees together, as offsets: 0 (the target) and any of DATA.SOURCES",
         element=int,
         low=-10000,
         high=10000,
     )
-    context_stem: bool = key("MODEL.CONTEXT_STEM", False, "a further stem at full resolution (BDEdepth)")
+    context_stem: bool = key(
+        "MODEL.CONTEXT_STEM", False, "add a stem at full resolution beside the depth encoder (BDEdepth)"
+    )
     hrnet_fuse: str = key(
         "MODEL.HRNET_FUSE",
         "nearest",
-        "how HRNet's branches are upsampled: nearest (timm), bilinear (BDEdepth)",
+        "upsampling of the branches in an HRNet: nearest (timm) or bilinear (BDEdepth)",
         choices=("nearest", "bilinear"),
     )
-    decoder: str = key("MODEL.DECODER", "skip", "skip (Monodepth2), grid (BDEdepth), or a registered decoder")
+    decoder: str = key(
+        "MODEL.DECODER", "skip", "depth decoder: skip (Monodepth2), grid (BDEdepth), or a registered decoder"
+    )
     scales: tuple[int, ...] = key(
-        "MODEL.SCALES", [0, 1, 2, 3], "disparity at 1/2^s of the input, s in this list", element=int, low=0, high=3
+        "MODEL.SCALES",
+        [0, 1, 2, 3],
+        "disparity is predicted at 1/2^s of the input size for each s in this list",
+        element=int,
+        low=0,
+        high=3,
     )
     min_depth: float = key(
-        "MODEL.MIN_DEPTH", 0.1, "depth of sigmoid 1, in the unit of the pose", low=0.0, high=1e6, open_low=True
+        "MODEL.MIN_DEPTH",
+        0.1,
+        "depth of sigmoid 1, in the unit of the pose's translation",
+        low=0.0,
+        high=1e6,
+        open_low=True,
     )
     max_depth: float = key("MODEL.MAX_DEPTH", 100.0, "depth of sigmoid 0", low=0.0, high=1e6, open_low=True)
-    # Monocular training has no unit: what the untrained network says sets it. Less leaves more room for near things
-    # before they reach MIN_DEPTH, which short trainings from scratch need.
+    # Monocular training has no unit of depth: the untrained network's prediction sets it. A smaller sigmoid leaves near
+    # things more room before they reach MIN_DEPTH, which short trainings from scratch need.
     init_sigmoid: float = key(
         "MODEL.INIT_SIGMOID",
         0.5,
-        "what the untrained network says everywhere; 0.5 as published",
+        "sigmoid that the untrained network predicts everywhere; 0.5 as published",
         open_low=True,
         open_high=True,
         **_SHARE,
@@ -235,33 +272,33 @@ class ModelSection(Section):
     pose: str = key(
         "MODEL.POSE",
         "separate",
-        "separate, shared (the depth encoder's features), posecnn, none (stereo only)",
+        "pose network: separate (own encoder), shared (the depth encoder's features), posecnn, none (stereo only)",
         choices=("separate", "shared", "posecnn", "none"),
     )
-    pose_encoder: str = key("MODEL.POSE_ENCODER", "resnet18", "for separate: any timm backbone")
+    pose_encoder: str = key("MODEL.POSE_ENCODER", "resnet18", "encoder of the separate pose network: any timm backbone")
     pose_input: str = key(
         "MODEL.POSE_INPUT",
         "pairs",
-        "pairs: one pair a source; all: all frames at once",
+        "pairs (target and one source at a time) or all (all frames at once)",
         choices=("pairs", "all"),
     )
     predictive_mask: bool = key(
         "MODEL.PREDICTIVE_MASK",
         False,
-        "predict an explainability mask a source (Zhou et al. 2017), instead of automask",
+        "predict an explainability mask for each source (Zhou et al. 2017), instead of the automask",
     )
     learn_intrinsics: bool = key(
         "MODEL.LEARN_INTRINSICS",
         False,
         "predict K from the pose features (Gordon et al. 2019) instead of reading it",
     )
-    freeze_bn: bool = key("MODEL.FREEZE_BN", False, "batch-norm statistics stay as they were initialised")
-    sync_bn: bool = key("MODEL.SYNC_BN", False, "batch-norm statistics over all processes (GPUs)")
-    weights: str = key("MODEL.WEIGHTS", "", "a native or converted checkpoint to start from", runtime=True)
+    freeze_bn: bool = key("MODEL.FREEZE_BN", False, "keep the batch-norm statistics as they were initialised")
+    sync_bn: bool = key("MODEL.SYNC_BN", False, "compute batch-norm statistics over all processes (on GPUs)")
+    weights: str = key("MODEL.WEIGHTS", "", "native or converted checkpoint to start from; empty: none", runtime=True)
     weights_parts: tuple[str, ...] = key(
         "MODEL.WEIGHTS_PARTS",
         [],
-        "only these parts of it (depth, depth.encoder, pose, …); empty: all",
+        "load only these parts of MODEL.WEIGHTS (depth, depth.encoder, pose, …); empty: all",
         element=str,
         runtime=True,
     )
@@ -269,24 +306,33 @@ class ModelSection(Section):
 
 @dataclass(frozen=True)
 class LossSection(Section):
-    """The photometric error, what joins it, and their weights."""
+    """The photometric error, the further loss terms and their weights."""
 
-    ssim: float = key("LOSS.SSIM", 0.85, "share of SSIM in the photometric error, the rest is L1; 0: L1 only", **_SHARE)
-    reprojection: str = key("LOSS.REPROJECTION", "min", "over the sources: min, mean", choices=("min", "mean"))
-    automask: bool = key("LOSS.AUTOMASK", True, "leave out pixels that an unwarped source explains better")
+    ssim: float = key("LOSS.SSIM", 0.85, "share of SSIM in the photometric error; the rest is L1", **_SHARE)
+    reprojection: str = key(
+        "LOSS.REPROJECTION", "min", "min or mean of the photometric error over the sources", choices=("min", "mean")
+    )
+    automask: bool = key(
+        "LOSS.AUTOMASK", True, "leave out pixels that an unwarped source explains better than the warped ones"
+    )
     tie_noise: float = key(
         "LOSS.TIE_NOISE", 1e-5, "standard deviation of the noise that breaks ties of the automask", **_SHARE
     )
     multiscale: str = key(
         "LOSS.MULTISCALE",
         "full",
-        "full: every scale is compared at full resolution; native: at its own (Monodepth v1)",
+        "scales are compared at full resolution (full) or each at its own (native, Monodepth v1)",
         choices=("full", "native"),
     )
-    smoothness: float = key("LOSS.SMOOTHNESS", 1e-3, "weight of edge-aware smoothness, divided by 2^scale", **_WEIGHT)
+    smoothness: float = key(
+        "LOSS.SMOOTHNESS", 1e-3, "weight of the edge-aware smoothness, divided by 2^scale", **_WEIGHT
+    )
     mask_weight: float = key("LOSS.MASK_WEIGHT", 0.2, "weight of the predictive mask's regulariser", **_WEIGHT)
     consistency: float = key(
-        "LOSS.CONSISTENCY", 0.07, "weight of the depth consistency between views (BDEdepth); needs VIEWS", **_WEIGHT
+        "LOSS.CONSISTENCY",
+        0.07,
+        "weight of the depth consistency between views (BDEdepth); without further views it does nothing",
+        **_WEIGHT,
     )
     geometry_consistency: float = key(
         "LOSS.GEOMETRY_CONSISTENCY",
@@ -297,10 +343,10 @@ class LossSection(Section):
     align_corners: bool = key(
         "LOSS.ALIGN_CORNERS",
         True,
-        "True: samples exactly at the pixel; False: the shift of Monodepth2 on torch >= 1.3",
+        "True: warping samples exactly at the pixel; False: with the shift of Monodepth2 on torch >= 1.3",
     )
-    others: tuple[dict, ...] = key(
-        "LOSS.OTHERS", [], "registered loss terms: [{NAME: my_term, WEIGHT: 0.1}]", element=dict
+    others: tuple[dict[str, Any], ...] = key(
+        "LOSS.OTHERS", [], "further registered loss terms: [{NAME: my_term, WEIGHT: 0.1}]", element=dict
     )
 
 
@@ -311,49 +357,53 @@ class SolverSection(Section):
     batch_size: int = key(
         "SOLVER.BATCH_SIZE",
         12,
-        "samples a step over all processes; a multiple of processes × ACCUMULATE",
+        "samples per step over all processes; a multiple of processes × ACCUMULATE",
         low=1,
         high=100000,
     )
-    epochs: int = key("SOLVER.EPOCHS", 20, "how often the training set is gone through", low=1, high=MOST)
-    max_steps: int = key("SOLVER.MAX_STEPS", 0, "stop after this many steps in all; 0: EPOCHS decide", **_COUNT)
-    optimizer: str = key("SOLVER.OPTIMIZER", "adam", "adam, adamw, sgd", choices=("adam", "adamw", "sgd"))
+    epochs: int = key("SOLVER.EPOCHS", 20, "number of passes over the training set", low=1, high=MOST)
+    max_steps: int = key("SOLVER.MAX_STEPS", 0, "stop after this many steps in all; 0: after EPOCHS", **_COUNT)
+    optimizer: str = key("SOLVER.OPTIMIZER", "adam", "adam, adamw or sgd", choices=("adam", "adamw", "sgd"))
     lr: float = key("SOLVER.LR", 1e-4, "learning rate", low=0.0, high=1e6, open_low=True)
     betas: tuple[float, ...] = key(
-        "SOLVER.BETAS", [0.9, 0.999], "of adam, adamw", element=float, lengths=(2,), open_high=True, **_SHARE
+        "SOLVER.BETAS", [0.9, 0.999], "betas of adam and adamw", element=float, lengths=(2,), open_high=True, **_SHARE
     )
-    momentum: float = key("SOLVER.MOMENTUM", 0.9, "of sgd", open_high=True, **_SHARE)
-    weight_decay: float = key("SOLVER.WEIGHT_DECAY", 0.0, "decay of the weights", low=0.0, high=10.0)
-    schedule: str = key("SOLVER.SCHEDULE", "step", "step, cosine", choices=("step", "cosine"))
+    momentum: float = key("SOLVER.MOMENTUM", 0.9, "momentum of sgd", open_high=True, **_SHARE)
+    weight_decay: float = key("SOLVER.WEIGHT_DECAY", 0.0, "weight decay", low=0.0, high=10.0)
+    schedule: str = key(
+        "SOLVER.SCHEDULE", "step", "schedule of the learning rate: step or cosine", choices=("step", "cosine")
+    )
     step_epochs: tuple[int, ...] = key(
         "SOLVER.STEP_EPOCHS",
         [15],
-        "step: epochs (counted from 0) from which the rate is multiplied by GAMMA once more",
+        "step schedule: epochs, counted from 0, at whose start the rate is multiplied by GAMMA",
         element=int,
         **_COUNT,
     )
-    gamma: float = key("SOLVER.GAMMA", 0.1, "factor of the step schedule", low=0.0, high=10.0, open_low=True)
-    min_lr: float = key("SOLVER.MIN_LR", 0.0, "cosine: the rate at the end", low=0.0, high=1e3)
-    warmup_steps: int = key("SOLVER.WARMUP_STEPS", 0, "the rate rises linearly over this many steps", **_COUNT)
+    gamma: float = key("SOLVER.GAMMA", 0.1, "step schedule: factor on the rate", low=0.0, high=10.0, open_low=True)
+    min_lr: float = key("SOLVER.MIN_LR", 0.0, "cosine schedule: the rate at the end", low=0.0, high=1e3)
+    warmup_steps: int = key(
+        "SOLVER.WARMUP_STEPS", 0, "steps over which the rate rises linearly to that of the schedule", **_COUNT
+    )
     clip_grad: float = key("SOLVER.CLIP_GRAD", 0.0, "maximum gradient norm; 0: no clipping", low=0.0, high=1e9)
     accumulate: int = key(
         "SOLVER.ACCUMULATE",
         1,
-        "a step's batch is cut into this many parts, one after the other",
+        "number of parts of a step's batch that are computed one after the other, to save memory",
         low=1,
         high=100000,
     )
     precision: str = key(
         "SOLVER.PRECISION",
         "fp32",
-        "fp32, bf16 (autocast of the networks; geometry and loss stay fp32)",
+        "fp32, or bf16 for the networks under autocast (geometry and losses stay fp32)",
         choices=("fp32", "bf16"),
     )
-    channels_last: bool = key("SOLVER.CHANNELS_LAST", False, "memory format of the networks")
+    channels_last: bool = key("SOLVER.CHANNELS_LAST", False, "use the channels-last memory format in the networks")
     ema: float = key(
         "SOLVER.EMA",
         0.0,
-        "decay of an exponential moving average of the weights, used for evaluation (0.999, say); 0: none",
+        "decay, such as 0.999, of a moving average of the weights that is used for evaluation; 0: none",
         open_high=True,
         **_SHARE,
     )
@@ -361,48 +411,71 @@ class SolverSection(Section):
 
 @dataclass(frozen=True)
 class EvalSection(Section):
-    """Evaluation."""
+    """Evaluation at the end of an epoch."""
 
     protocols: tuple[str, ...] = key(
         "EVAL.PROTOCOLS",
         [],
-        "rows of mdtk.evaluation.scoring.protocols evaluated at the end of each epoch, e.g. kitti_eigen",
+        "protocols (mdtk.evaluation.scoring.protocols) that are evaluated, such as kitti_eigen",
         element=str,
         runtime=True,
     )
-    period: int = key("EVAL.PERIOD", 1, "every so many epochs, and after the last", low=1, high=MOST, runtime=True)
-    batch_size: int = key("EVAL.BATCH_SIZE", 16, "images that are predicted together", low=1, high=4096, runtime=True)
+    period: int = key(
+        "EVAL.PERIOD",
+        1,
+        "epochs between evaluations; the last epoch is always evaluated",
+        low=1,
+        high=MOST,
+        runtime=True,
+    )
+    batch_size: int = key(
+        "EVAL.BATCH_SIZE", 16, "number of images that are predicted together", low=1, high=4096, runtime=True
+    )
     alignment: str = key(
         "EVAL.ALIGNMENT",
         "auto",
-        "auto: none with stereo training, else median; or a name of mdtk.evaluation.scoring.alignment",
+        "scale alignment (mdtk.evaluation.scoring.alignment); auto: none after stereo training, else median",
         choices=("auto", "none", "median", "global_median", "scale", "scale_shift"),
         runtime=True,
     )
     stereo_scale: float = key(
         "EVAL.STEREO_SCALE",
         5.4,
-        "depth factor of a model trained with stereo at BASELINE 0.1 (KITTI: 0.54 m)",
+        "factor on depth of a model trained with stereo at BASELINE 0.1 (KITTI's true baseline: 0.54 m)",
         low=0.0,
         high=1e6,
         open_low=True,
         runtime=True,
     )
     scale_factor: float = key(
-        "EVAL.SCALE_FACTOR", 1.0, "further factor on predicted depth", low=0.0, high=1e6, open_low=True, runtime=True
+        "EVAL.SCALE_FACTOR",
+        1.0,
+        "further factor on the predicted depth",
+        low=0.0,
+        high=1e6,
+        open_low=True,
+        runtime=True,
     )
     post_process: bool = key(
         "EVAL.POST_PROCESS", False, "average with the prediction of the flipped image", runtime=True
     )
-    min_depth: float = key("EVAL.MIN_DEPTH", 0.0, "metres; 0: the protocol's minimum", runtime=True, **_DEPTH)
-    max_depth: float = key("EVAL.MAX_DEPTH", 0.0, "metres; 0: the protocol's maximum", runtime=True, **_DEPTH)
+    min_depth: float = key(
+        "EVAL.MIN_DEPTH", 0.0, "minimum depth in metres; 0: that of the protocol", runtime=True, **_DEPTH
+    )
+    max_depth: float = key(
+        "EVAL.MAX_DEPTH", 0.0, "maximum depth in metres; 0: that of the protocol", runtime=True, **_DEPTH
+    )
     limit: int = key(
-        "EVAL.LIMIT", 0, "evaluate only so many evenly spaced images in training; 0: all", runtime=True, **_COUNT
+        "EVAL.LIMIT",
+        0,
+        "number of evenly spaced images that are evaluated during a training; 0: all",
+        runtime=True,
+        **_COUNT,
     )
     baseline_frames: int = key(
         "EVAL.BASELINE_FRAMES",
         200,
-        "training frames behind the baseline predictor 'median map'; 0: leave it out",
+        "number of training frames for the baseline predictor 'median map'; 0: leave it out",
         runtime=True,
         **_COUNT,
     )
@@ -410,35 +483,42 @@ class EvalSection(Section):
 
 @dataclass(frozen=True)
 class LogSection(Section):
-    """Logs."""
+    """The logs of a training."""
 
     period: int = key(
         "LOG.PERIOD",
         50,
-        "steps between readings of the losses (the only time that the device is waited for)",
+        "steps between two log entries; only then does the training wait for the device",
         low=1,
         high=MOST,
         runtime=True,
     )
     images: int = key(
-        "LOG.IMAGES", 4, "samples pictured in TensorBoard each epoch; 0: none", low=0, high=1000, runtime=True
+        "LOG.IMAGES",
+        4,
+        "number of samples whose pictures TensorBoard gets in each epoch; 0: none",
+        low=0,
+        high=1000,
+        runtime=True,
     )
-    tensorboard: bool = key("LOG.TENSORBOARD", True, "write TensorBoard's files", runtime=True)
+    tensorboard: bool = key("LOG.TENSORBOARD", True, "write TensorBoard files", runtime=True)
 
 
 @dataclass(frozen=True)
 class CheckpointSection(Section):
-    """Checkpoints."""
+    """The checkpoints of a training."""
 
     period: int = key(
         "CHECKPOINT.PERIOD",
         500,
-        "steps between checkpoints; each epoch's end has one as well; 0: only those",
+        "steps between checkpoints, besides those at the end of each epoch; 0: only those",
         runtime=True,
         **_COUNT,
     )
-    keep_epochs: bool = key("CHECKPOINT.KEEP_EPOCHS", False, "keep weights_<epoch>.pth of every epoch", runtime=True)
-    resume: bool = key("CHECKPOINT.RESUME", True, "go on from OUT_DIR/last.pth when it is there", runtime=True)
+    keep_epochs: bool = key(
+        "CHECKPOINT.KEEP_EPOCHS", False, "keep the weights of every epoch as weights_<epoch>.pth", runtime=True
+    )
+    resume: bool = key("CHECKPOINT.RESUME", True, "continue from OUT_DIR/last.pth if it exists", runtime=True)
 
 
 SECTIONS: tuple[type[Section], ...] = (
@@ -446,5 +526,5 @@ SECTIONS: tuple[type[Section], ...] = (
     *(SolverSection, EvalSection, LogSection, CheckpointSection),
 )
 
-# Names of keys in configurations that were written before, as they are called today.
+# Keys that had another name in configurations of older checkpoints: old name → new name.
 RENAMED = {"EVAL.TRIVIAL_FRAMES": "EVAL.BASELINE_FRAMES"}

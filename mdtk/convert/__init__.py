@@ -1,4 +1,4 @@
-"""Published checkpoints in: Monodepth2, BDEdepth, the Paddle and GluonCV ports, ImageNet backbones."""
+"""Converts published checkpoints: Monodepth2, BDEdepth, the Paddle and GluonCV ports, ImageNet backbones."""
 
 from mdtk.convert.formats import convert, recognise
 from mdtk.convert.transfer import ConvertedCheckpoint

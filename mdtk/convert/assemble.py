@@ -1,6 +1,6 @@
-"""Published parts (encoder, depth, pose_encoder, pose, predictive_mask) → one native checkpoint.
+"""Assembles a native checkpoint from published parts: encoder, depth, pose_encoder, pose, predictive_mask.
 
-All formats come here once their parameters have Monodepth2's names.
+Every format is first brought to Monodepth2's parameter names, and then comes here.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from yacs.config import CfgNode
@@ -30,24 +31,27 @@ SIZES = ("height", "width", "use_stereo")
 
 @dataclass
 class Published:
-    """What a published checkpoint holds: `parts` by name, each parameter name → array, and plain `settings`."""
+    """The content of a published checkpoint: the parameters of each part by name, and plain settings."""
 
     origin: str
     format: str
-    parts: dict[str, Mapping[str, Array]]
-    settings: dict = field(default_factory=dict)
-    has_counters: bool = True
-    dropped: list[str] = field(default_factory=list)
+    parts: Mapping[str, Mapping[str, Array]]
+    settings: Mapping[str, Any] = field(default_factory=dict)  # such as height, width, use_stereo
+    has_counters: bool = True  # whether the format stores batch norm's num_batches_tracked
+    dropped: list[str] = field(default_factory=list)  # names that have no place in a native checkpoint
 
 
 def assemble(published: Published) -> ConvertedCheckpoint:
-    """Infers the networks, moves every parameter, and writes the cfg that rebuilds them."""
+    """Infers the networks, transfers every parameter, and makes the configuration that rebuilds the networks.
+
+    Raises `MdtkError` for a part that is missing, or parameters that do not fit the inferred networks.
+    """
     cfg = default_config()
     transfer = Transfer(published.origin, has_counters=published.has_counters)
     for part in ("encoder", "depth"):
         if part not in published.parts:
             raise MdtkError(f"{published.origin}: no {part} network in it; give the complete checkpoint")
-    # Only names and shapes of the networks are wanted: the meta device builds them without memory or draws.
+    # Only names and shapes of the networks are needed: the meta device builds them without memory or random numbers.
     with torch.device("meta"):
         encoder = _add_depth(cfg, transfer, published)
         _add_pose(cfg, transfer, published, encoder)
@@ -110,10 +114,12 @@ def _add_pose(cfg: CfgNode, transfer: Transfer, published: Published, depth_enco
     rename = names.pose_cnn_name if model.POSE == "posecnn" else names.pose_decoder_name
     transfer.add("pose.decoder", network.decoder, pose, rename, file="pose")
     if pose_encoder is not None:
-        assert network.encoder is not None
+        encoder = network.encoder if model.POSE == "separate" else None
+        if encoder is None:
+            raise MdtkError(f"{origin}: has a pose_encoder beside a PoseCNN, which takes none; remove one of the two")
         transfer.add(
             "pose.encoder",
-            network.encoder,
+            encoder,
             pose_encoder,
             names.encoder_name,
             file="pose_encoder",
@@ -122,7 +128,7 @@ def _add_pose(cfg: CfgNode, transfer: Transfer, published: Published, depth_enco
 
 
 def _pose_kind(model: CfgNode, pose: Mapping[str, Array], pose_encoder: Mapping[str, Array] | None, origin: str) -> int:
-    """Sets MODEL.POSE and MODEL.POSE_ENCODER; returns how many frames the network sees at once."""
+    """Sets MODEL.POSE and MODEL.POSE_ENCODER; returns the number of frames that the network sees at once."""
     if "pose_conv.weight" in pose:
         model.POSE = "posecnn"
         return infer.in_frames(pose, "net.0.weight", f"{origin} (pose)")
@@ -132,7 +138,7 @@ def _pose_kind(model: CfgNode, pose: Mapping[str, Array], pose_encoder: Mapping[
         return infer.in_frames(pose_encoder, "encoder.conv1.weight", f"{origin} (pose_encoder)")
     model.POSE = "shared"
     channels = infer.size_of(pose, "net.1.weight", 1, f"{origin} (pose)")
-    return max(2, channels // 256)  # each frame's feature is squeezed to 256 channels
+    return max(2, channels // 256)  # the features of each frame are squeezed to 256 channels
 
 
 def _nearest_offsets(count: int) -> list[int]:
@@ -156,7 +162,7 @@ def _add_mask(cfg: CfgNode, transfer: Transfer, published: Published, encoder: F
 
 
 def _apply_settings(cfg: CfgNode, published: Published) -> list[str]:
-    """Input size, stereo, depth range and sources, as far as the checkpoint tells; notes on what it does not."""
+    """Sets input size, stereo, depth range and sources as far as they are stored; returns notes on what is assumed."""
     found, notes = published.settings, []
     for key, name in (("HEIGHT", "height"), ("WIDTH", "width")):
         if name in found:
@@ -185,7 +191,7 @@ def _apply_settings(cfg: CfgNode, published: Published) -> list[str]:
 
 
 def _set_mask_sources(cfg: CfgNode, published: Published) -> None:
-    """A predictive mask has one channel a source, the other camera included: the sources must be as many."""
+    """Sets as many sources as the predictive mask has channels: one per source, the other camera included."""
     wanted = infer.head_channels(published.parts["predictive_mask"], published.origin)
     if "sources" not in published.settings and cfg.MODEL.POSE_INPUT == "pairs" and cfg.MODEL.POSE != "none":
         cfg.DATA.SOURCES = _nearest_offsets(wanted - cfg.DATA.STEREO)
@@ -196,8 +202,11 @@ def _set_mask_sources(cfg: CfgNode, published: Published) -> None:
         )
 
 
-def read_options(folder: Path) -> dict:
-    """Settings from the `opt.json` that the published trainers write in `folder` or the folder above; {} if none."""
+def read_options(folder: Path) -> dict[str, Any]:
+    """The settings in the `opt.json` of `folder` or the folder above, which the published trainers write; {} if none.
+
+    Raises `MdtkError` for a file that is not a JSON object.
+    """
     for candidate in (folder / "opt.json", folder.parent / "opt.json"):
         if not candidate.is_file():
             continue
@@ -211,8 +220,8 @@ def read_options(folder: Path) -> dict:
     return {}
 
 
-def _settings_of(options: dict) -> dict:
-    settings = {}
+def _settings_of(options: dict[str, Any]) -> dict[str, Any]:
+    settings: dict[str, Any] = {}
     for name in ("height", "width", "min_depth", "max_depth"):
         if isinstance(options.get(name), (int, float)) and not isinstance(options[name], bool):
             settings[name] = options[name]

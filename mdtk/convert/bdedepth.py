@@ -1,6 +1,6 @@
-"""BDEdepth (and monodepth2-ddp) checkpoints: one file with a state dict a network.
+"""Converts checkpoints of BDEdepth (and monodepth2-ddp): one file with the state dict of each network.
 
-The file does not say its backbone or its number of scales: both are read off the parameters.
+The file does not state its backbone or its number of scales; both are inferred from the parameters.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ TRAINING_STATE = ("epoch", "step_in_total", "batch_idx", "optimizer", "lr_schedu
 
 
 def convert_bdedepth(path: Path) -> ConvertedCheckpoint:
-    """Reads `ckpt.pth` or `model{epoch}.pth`; the state of the training is dropped, and listed."""
+    """Converts `ckpt.pth` or `model{epoch}.pth`; the state of the training is dropped and listed.
+
+    Raises `MdtkError` for a file with other content.
+    """
     content = read_torch(path)
     unknown = [name for name in content if name not in (*PARTS, *SIZES, *TRAINING_STATE)]
     if unknown:

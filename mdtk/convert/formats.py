@@ -1,4 +1,4 @@
-"""Recognising a published checkpoint, and turning it into a native one."""
+"""Recognises the format of a published checkpoint and converts it to a native one."""
 
 from __future__ import annotations
 
@@ -29,12 +29,15 @@ CONVERTERS: dict[str, Callable[[Path], ConvertedCheckpoint]] = {
 
 HDF5_START = b"\x89HDF\r\n\x1a\n"
 MXNET_START = b"\x12\x01\0\0\0\0\0\0"
-LISTED = 8  # parameters named in an error before it says how many more there are
+LISTED = 8  # maximum number of parameters that a message names
 CHANGEABLE = ("DATA.", "EVAL.", "MODEL.MIN_DEPTH", "MODEL.MAX_DEPTH")
 
 
-def recognise(path: str | os.PathLike) -> str:
-    """The format of the checkpoint at `path`, a key of `CONVERTERS`: by a folder's files, by a file's content."""
+def recognise(path: str | os.PathLike[str]) -> str:
+    """The format (a key of `CONVERTERS`) of a checkpoint, by the files of a folder or the content of a file.
+
+    Raises `MdtkError` if there is no known checkpoint.
+    """
     path = Path(path)
     if path.is_dir():
         return _recognise_folder(path)
@@ -82,16 +85,21 @@ def _recognise_torch(path: Path) -> str:
 
 
 def convert(
-    path: str | os.PathLike,
+    path: str | os.PathLike[str],
     format: str = "auto",
     overrides: Sequence[str] = (),
-    pose_path: str | os.PathLike | None = None,
+    pose_path: str | os.PathLike[str] | None = None,
 ) -> ConvertedCheckpoint:
-    """Reads a published checkpoint strictly: every name and shape must fit, or an `MdtkError` lists what does not.
+    """Converts a published checkpoint.
 
-    `format`: a key of `CONVERTERS`, or `auto`. `overrides`: `KEY VALUE` pairs for what the files do not tell
-    (DATA.*, EVAL.*, MODEL.MIN_DEPTH, MODEL.MAX_DEPTH). `pose_path`: for ImageNet weights, those of a pose encoder that
-    is another backbone.
+    Args:
+        path: a file or a folder.
+        format: a key of `CONVERTERS`, or `auto`.
+        overrides: `KEY VALUE` pairs for what the files do not state (DATA.*, EVAL.*, MODEL.MIN_DEPTH, MODEL.MAX_DEPTH).
+        pose_path: only for ImageNet weights: those of the pose encoder, if it is another backbone.
+
+    Raises:
+        MdtkError: lists every parameter whose name or shape does not fit; or the file or an option is wrong.
     """
     if format not in ("auto", *CONVERTERS):
         raise MdtkError(f"--format {format}: choose auto, {', '.join(CONVERTERS)}")
@@ -110,7 +118,7 @@ def convert(
     return converted
 
 
-def _read(path: Path, name: str, pose_path: str | os.PathLike | None) -> ConvertedCheckpoint:
+def _read(path: Path, name: str, pose_path: str | os.PathLike[str] | None) -> ConvertedCheckpoint:
     if pose_path is None:
         return CONVERTERS[name](path)
     if name != "imagenet":
@@ -119,7 +127,7 @@ def _read(path: Path, name: str, pose_path: str | os.PathLike | None) -> Convert
 
 
 def _check_fit(converted: ConvertedCheckpoint, complaint: str) -> None:
-    """The networks of the cfg, as they are now, must be those of the state: else `load_model` could not open it."""
+    """Raises `MdtkError` if the state does not fit the networks of the changed configuration."""
     with torch.device("meta"):
         networks = build_model(converted.cfg).state_dict()
     wanted = {name: tuple(tensor.shape) for name, tensor in networks.items()}

@@ -1,6 +1,6 @@
-"""GluonCV's Monodepth2 checkpoints: `.params` of the depth network, and of the pose network.
+"""Converts checkpoints of GluonCV's Monodepth2: one `.params` file of the depth and one of the pose network.
 
-Gluon registers the decoder twice under two names; the copies must agree.
+Gluon stores every decoder under two names; the copies must agree.
 """
 
 from __future__ import annotations
@@ -18,10 +18,14 @@ from mdtk.core.errors import MdtkError
 
 ENCODER = "encoder.encoder."
 SECOND_COPY = {"depth": "decoder.decoder.", "pose": "decoder.net."}
+Arrays = dict[str, np.ndarray]  # by parameter name
 
 
 def convert_gluoncv(path: Path) -> ConvertedCheckpoint:
-    """Reads a depth file, or a folder with one depth file and at most one pose file (told apart by their content)."""
+    """Converts a depth file, or a folder with one depth file and at most one pose file, told apart by their content.
+
+    Raises `MdtkError` for other files.
+    """
     files = [path] if path.is_file() else sorted(path.glob("*.params"))
     found: dict[str, list[Path]] = {"depth": [], "pose": []}
     contents = {file: read_params(file) for file in files}
@@ -30,7 +34,7 @@ def convert_gluoncv(path: Path) -> ConvertedCheckpoint:
     if len(found["depth"]) != 1 or len(found["pose"]) > 1:
         listing = "; ".join(f"{kind}: {', '.join(f.name for f in names) or 'none'}" for kind, names in found.items())
         raise MdtkError(f"{path}: needs one depth file and at most one pose file, has {listing}; give one of each")
-    parts = {}
+    parts: dict[str, Arrays] = {}
     for kind, names in found.items():
         if names:
             encoder, decoder = _split(contents[names[0]], kind, names[0])
@@ -40,14 +44,16 @@ def convert_gluoncv(path: Path) -> ConvertedCheckpoint:
     return assemble(Published(str(path), "gluoncv", parts, settings, has_counters=False))
 
 
-def _kind(arrays: dict[str, np.ndarray], file: Path) -> str:
-    """`depth` or `pose`, by how many images its encoder takes."""
+def _kind(arrays: Arrays, file: Path) -> str:
+    """`depth` or `pose`, as the number of images tells that the encoder takes."""
     return "depth" if infer.in_frames(arrays, f"{ENCODER}conv1.weight", str(file)) == 1 else "pose"
 
 
-def _split(arrays: dict[str, np.ndarray], kind: str, file: Path) -> tuple[dict, dict]:
-    """Encoder and decoder parameters in Monodepth2's names."""
-    encoder, first, second = {}, {}, {}
+def _split(arrays: Arrays, kind: str, file: Path) -> tuple[Arrays, Arrays]:
+    """The parameters of the encoder and of the decoder, with Monodepth2's names."""
+    encoder: Arrays = {}
+    first: Arrays = {}
+    second: Arrays = {}
     for name, array in arrays.items():
         if name.startswith(ENCODER):
             encoder[_torch_name(name.removeprefix("encoder."))] = array
@@ -66,11 +72,11 @@ def _split(arrays: dict[str, np.ndarray], kind: str, file: Path) -> tuple[dict, 
     return encoder, {f"{prefix}{name}": array for name, array in first.items()}
 
 
-def _agree(first: dict[str, np.ndarray], second: dict[str, np.ndarray], name: str) -> bool:
+def _agree(first: Arrays, second: Arrays, name: str) -> bool:
     return name in first and name in second and np.array_equal(first[name], second[name])
 
 
 def _torch_name(name: str) -> str:
-    """Gluon's batch norm calls weight and bias gamma and beta."""
+    """The name in PyTorch of a parameter; Gluon calls the weight and bias of batch norm gamma and beta."""
     stem, _, leaf = name.rpartition(".")
     return f"{stem}.{ {'gamma': 'weight', 'beta': 'bias'}.get(leaf, leaf) }"

@@ -1,15 +1,16 @@
-"""ImageNet weights of a backbone alone, as the Paddle ports (`.h5`, `.pdparams`) and torchvision (`.pth`) give them.
+"""Converts ImageNet weights of a backbone, from the Paddle ports (`.h5`, `.pdparams`) or torchvision (`.pth`).
 
-They become a partial native file to start a training from (MODEL.WEIGHTS), with MODEL.WEIGHTS_PARTS
+The result is a partial native file from which a training starts (MODEL.WEIGHTS), with MODEL.WEIGHTS_PARTS
 `[depth.encoder.backbone, pose.encoder.backbone]`, or `[depth.encoder, pose.encoder]` with MODEL.CONTEXT_STEM, whose
-weights are a copy of the stem's (BDEdepth). A ResNet serves both encoders. The HRNet recipes have a ResNet-18 as pose
-encoder: beside an HRNet the file holds one only if a second classifier is given.
+weights are a copy of the stem's (BDEdepth). A ResNet is used for both encoders. The HRNet recipes have a ResNet-18 as
+pose encoder, so for an HRNet the file holds a pose encoder only if a second classifier is given.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -31,7 +32,7 @@ POSE_FRAMES = 2
 
 
 def read_h5(path: Path) -> dict[str, np.ndarray]:
-    """The numeric datasets of an HDF5 file by name. Links out of the file and other objects are refused."""
+    """The numeric datasets of an HDF5 file by name. Raises `MdtkError` for other objects and links out of the file."""
     require_file(path, "checkpoint", "give an existing file")
     try:
         with h5py.File(path, "r") as file:
@@ -50,15 +51,16 @@ def _read_dataset(file: h5py.File, name: str, path: Path) -> np.ndarray:
 
 
 def convert_imagenet(path: Path, pose_path: Path | None = None) -> ConvertedCheckpoint:
-    """Reads the weights of a ResNet or HRNet classifier; the classification head is dropped, and listed.
+    """Converts the weights of a ResNet or HRNet classifier; the classification head is dropped and listed.
 
-    `pose_path`: a second classifier for the pose encoder. Without it a ResNet is copied, and an HRNet is not.
+    `pose_path` is a second classifier for the pose encoder; without it a ResNet is copied, and an HRNet is not. Raises
+    `MdtkError` for another network or an incomplete file.
     """
     cfg = default_config()
     cfg.MODEL.ENCODER, backbone, dropped = read_backbone(path)
     state = {f"depth.encoder.{name}": tensor for name, tensor in backbone.items()}
     state |= _context_copy(state)
-    meta = {"source": path.name, "source_format": "imagenet", "partial": True}
+    meta: dict[str, Any] = {"source": path.name, "source_format": "imagenet", "partial": True}
     has_pose = True
     if pose_path is not None:
         cfg.MODEL.POSE_ENCODER, backbone, pose_dropped = read_backbone(pose_path)
@@ -73,7 +75,7 @@ def convert_imagenet(path: Path, pose_path: Path | None = None) -> ConvertedChec
 
 
 def read_backbone(path: Path) -> tuple[str, dict[str, Tensor], list[str]]:
-    """The name of the backbone in a classifier's file, its parameters (`backbone.…`), and what was dropped."""
+    """The name of the backbone in a classifier's file, its parameters as `backbone.…`, and the dropped names."""
     if path.suffix == ".h5":
         arrays: Mapping[str, Array] = read_h5(path)
     elif path.suffix == ".pdparams":
@@ -92,7 +94,7 @@ def read_backbone(path: Path) -> tuple[str, dict[str, Tensor], list[str]]:
 
 
 def _notes(cfg: CfgNode, has_pose: bool) -> list[str]:
-    """How to start a training from the file, and how the pose encoder gets its weights when they are not in it."""
+    """Notes on how to start a training from the file, and where to get weights for a pose encoder that is not in it."""
     encoders = ["depth.encoder", *(["pose.encoder"] if has_pose else [])]
     chosen = f"MODEL.ENCODER {cfg.MODEL.ENCODER}"
     chosen += f" and MODEL.POSE_ENCODER {cfg.MODEL.POSE_ENCODER}" if has_pose else ""
@@ -110,7 +112,7 @@ def _notes(cfg: CfgNode, has_pose: bool) -> list[str]:
 
 
 def _pose_copy(backbone: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The backbone for a pair of frames: the first convolution's weights repeated and halved (Monodepth2)."""
+    """The backbone as a pose encoder of frame pairs: the first convolution is repeated and halved (Monodepth2)."""
     copies = {f"pose.encoder.{name}": tensor.clone() for name, tensor in backbone.items()}
     first = "pose.encoder.backbone.conv1.weight"
     copies[first] = copies[first].repeat(1, POSE_FRAMES, 1, 1) / POSE_FRAMES

@@ -1,4 +1,4 @@
-"""What network a published file holds, read off its parameter names and shapes."""
+"""Infers the networks of a published file from the names and shapes of its parameters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from mdtk.convert.transfer import Array
 from mdtk.core.errors import MdtkError
 
-# Blocks in each of the four layers, and whether they are bottlenecks (He et al., CVPR 2016, table 1).
+# Numbers of blocks in the four layers, and whether they are bottlenecks (He et al., CVPR 2016, table 1).
 RESNETS = {
     (2, 2, 2, 2, False): "resnet18",
     (3, 4, 6, 3, False): "resnet34",
@@ -21,7 +21,7 @@ HRNETS = {18: "hrnet_w18", 32: "hrnet_w32", 48: "hrnet_w48", 64: "hrnet_w64"}
 
 
 def size_of(arrays: Mapping[str, Array], name: str, axis: int, origin: str) -> int:
-    """The size of the parameter `name` along `axis`; an error when it is missing or has no such axis."""
+    """The size of the parameter `name` along `axis`. Raises `MdtkError` if it is missing or has no such axis."""
     if name not in arrays:
         raise MdtkError(f"{origin}: missing {name}; is the file complete?")
     shape = tuple(arrays[name].shape)
@@ -31,13 +31,16 @@ def size_of(arrays: Mapping[str, Array], name: str, axis: int, origin: str) -> i
 
 
 def backbone_name(arrays: Mapping[str, Array], prefix: str, origin: str) -> str:
-    """`resnet18` … `resnet152` or `hrnet_w18` … `hrnet_w64`; parameters begin with `prefix`."""
+    """The name, resnet18 … resnet152 or hrnet_w18 … hrnet_w64, of the backbone whose parameters start with `prefix`.
+
+    Raises `MdtkError` for another backbone; `origin` names the file in it.
+    """
     if f"{prefix}{HRNET_BRANCH}" in arrays:
         width = size_of(arrays, f"{prefix}{HRNET_BRANCH}", 0, origin)
         if width in HRNETS:
             return HRNETS[width]
         raise MdtkError(f"{origin}: an HRNet of width {width}; known are {', '.join(map(str, HRNETS))}")
-    blocks = [set(), set(), set(), set()]
+    blocks: list[set[int]] = [set() for _ in range(4)]
     for name in arrays:
         if match := re.match(rf"{re.escape(prefix)}layer([1-4])\.(\d+)\.", name):
             blocks[int(match[1]) - 1].add(int(match[2]))
@@ -51,7 +54,7 @@ def backbone_name(arrays: Mapping[str, Array], prefix: str, origin: str) -> str:
 
 
 def in_frames(arrays: Mapping[str, Array], name: str, origin: str) -> int:
-    """How many images are stacked in the input of the convolution `name`."""
+    """The number of colour images that are stacked in the input of the convolution `name`, or an `MdtkError`."""
     channels = size_of(arrays, name, 1, origin)
     if channels % 3 or not channels:
         raise MdtkError(f"{origin}: {name} reads {channels} channels, which are not those of colour images")
@@ -59,7 +62,7 @@ def in_frames(arrays: Mapping[str, Array], name: str, origin: str) -> int:
 
 
 def is_grid(arrays: Mapping[str, Array]) -> bool:
-    """Whether the parameters are a grid decoder's, whose blocks are numbered lists (`decoder.0.1.weight`)."""
+    """Whether the parameters are those of a grid decoder, whose blocks are numbered lists (`decoder.0.1.weight`)."""
     return any(re.fullmatch(r"decoder\.\d+\.\d+\.(weight|bias)", name) for name in arrays)
 
 
@@ -70,7 +73,10 @@ def _heads(arrays: Mapping[str, Array]) -> list[int]:
 
 
 def skip_scales(arrays: Mapping[str, Array], origin: str) -> tuple[int, ...]:
-    """The scales of a skip decoder in the order of its heads: a head of scale s reads 16 · 2**s channels."""
+    """The scales of a skip decoder in the order of its heads; the head of scale s has 16 · 2**s input channels.
+
+    Raises `MdtkError` if the heads are not those of the published decoder.
+    """
     heads = _heads(arrays)
     scales = []
     for position, number in enumerate(heads):
@@ -83,12 +89,12 @@ def skip_scales(arrays: Mapping[str, Array], origin: str) -> tuple[int, ...]:
 
 
 def head_channels(arrays: Mapping[str, Array], origin: str) -> int:
-    """Output channels of a skip decoder: one a source in a predictive mask."""
+    """The number of output channels of a skip decoder: one per source in a predictive mask."""
     return size_of(arrays, "decoder.10.conv.weight", 0, origin)
 
 
 def grid_num_scales(arrays: Mapping[str, Array], origin: str) -> int:
-    """The number of heads of a grid decoder."""
+    """The number of heads of a grid decoder, which are its scales. Raises `MdtkError` if it is not 1 to 4."""
     number = len(_heads(arrays))
     if not 1 <= number <= 4:
         raise MdtkError(f"{origin}: {number} heads (decoder.N.conv.weight); a grid decoder has 1 to 4")

@@ -1,4 +1,4 @@
-"""Monodepth2 checkpoints: a folder of `encoder.pth`, `depth.pth`, `pose_encoder.pth`, `pose.pth` and their like."""
+"""Converts Monodepth2 checkpoints: a folder of encoder.pth, depth.pth, pose_encoder.pth, pose.pth."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from mdtk.core.weights import read_torch
 
 
 def convert_monodepth2(path: Path) -> ConvertedCheckpoint:
-    """Reads the folder `path`; `encoder.pth` also carries height, width and use_stereo. `adam.pth` is not read."""
+    """Converts the folder `path`; encoder.pth also holds height, width and use_stereo, and adam.pth is ignored.
+
+    Raises `MdtkError` for a folder without encoder.pth, or with parameters that do not fit.
+    """
     if not (path / "encoder.pth").is_file():
         raise MdtkError(f"{path}: no encoder.pth in it; give the folder of a Monodepth2 checkpoint")
     parts, settings = {}, read_options(path)

@@ -1,4 +1,4 @@
-"""MXNet's `.params` files: a binary list of arrays and their names, read without MXNet."""
+"""Reads MXNet's `.params` files, binary lists of arrays and their names, without MXNet."""
 
 from __future__ import annotations
 
@@ -17,30 +17,32 @@ MAX_DIMS = 32
 
 
 class _Reader:
-    """Fixed-size values from the front of a byte string; reading beyond its end is an error."""
+    """Reads values one after the other from a byte string; reading beyond its end raises `MdtkError`."""
 
     def __init__(self, data: bytes, path: Path) -> None:
         self.data, self.path, self.offset = data, path, 0
 
     def take(self, length: int) -> bytes:
+        """The next `length` bytes."""
         if length < 0 or self.offset + length > len(self.data):
             raise MdtkError(f"{self.path}: ends early or is damaged at byte {self.offset}; fetch it again")
         self.offset += length
         return self.data[self.offset - length : self.offset]
 
     def value(self, code: str) -> int:
+        """The next integer, of the type that `struct` calls `code`, little-endian."""
         return struct.unpack(f"<{code}", self.take(struct.calcsize(f"<{code}")))[0]
 
 
 def read_params(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of an MXNet NDArray list by name.
+    """The arrays of an MXNet NDArray list by name. Raises `MdtkError` for another file, or a damaged one.
 
-    Layout: u64 0x112, u64 0, u64 n, n arrays (magic, storage type, shape, device, type, raw), u64 n, n names.
+    The layout is: u64 0x112, u64 0, u64 n, n arrays (magic, storage type, shape, device, type, raw), u64 n, n names.
     """
     require_file(path, "checkpoint", "give an existing file")
     reader = _Reader(path.read_bytes(), path)
     if len(reader.data) < 8 or reader.value("Q") != LIST_MAGIC:
-        raise MdtkError(f"{path}: refused, it is no MXNet parameter file (its first bytes are not those of one)")
+        raise MdtkError(f"{path}: refused, it is not an MXNet parameter file (its first bytes are not those of one)")
     reader.value("Q")
     arrays = [_read_array(reader) for _ in range(_count(reader))]
     names = [_read_name(reader) for _ in range(_count(reader))]

@@ -1,4 +1,4 @@
-"""The PaddlePaddle ports' checkpoints: a folder of `.pdparams`, read without Paddle.
+"""Converts checkpoints of the PaddlePaddle ports, folders of `.pdparams`, without Paddle.
 
 Two forms exist. A pure state dict is saved as {name: array, "StructuredToParameterName@@": …}; a dictionary that also
 holds plain numbers keeps each tensor as a tuple (internal name, array). Arrays too large for the older pickle
@@ -24,7 +24,10 @@ SLICE_TABLE = "UnpackBigParamInfor@@"
 
 
 def read_pdparams(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """The arrays of a `.pdparams` file by parameter name, and its plain values."""
+    """The arrays of a `.pdparams` file by parameter name, and its plain values by name.
+
+    Raises `MdtkError` for other content.
+    """
     require_file(path, "checkpoint", "give an existing file")
     with path.open("rb") as file:
         content = load_plain(file, str(path))
@@ -32,7 +35,8 @@ def read_pdparams(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         raise MdtkError(f"{path}: holds a {type(content).__name__}, not a dictionary of parameters")
     content = {name: value for name, value in content.items() if name != NAME_TABLE}
     slices = content.pop(SLICE_TABLE, {})
-    arrays, values = {}, {}
+    arrays: dict[str, np.ndarray] = {}
+    values: dict[str, Any] = {}
     for name, value in content.items():
         if not isinstance(name, str):
             raise MdtkError(f"{path}: the key {name!r} is not a parameter name")
@@ -43,7 +47,7 @@ def read_pdparams(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
 
 
 def _join_slices(arrays: dict[str, np.ndarray], table: Any, path: Path) -> dict[str, np.ndarray]:
-    """Puts each sliced array together: {name: {"OriginShape": shape, "slices": [names of its flat parts]}}."""
+    """Puts sliced arrays together; `table` is {name: {"OriginShape": shape, "slices": [names of its flat parts]}}."""
     if not isinstance(table, dict):
         raise MdtkError(f"{path}: {SLICE_TABLE} is a {type(table).__name__}, not a table")
     for name, entry in table.items():
@@ -59,7 +63,7 @@ def _join_slices(arrays: dict[str, np.ndarray], table: Any, path: Path) -> dict[
 
 
 def torch_names(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Paddle's spelling → PyTorch's: batch-norm statistics renamed, fully connected weights transposed."""
+    """The arrays in PyTorch's form: batch-norm statistics renamed, fully connected weights transposed."""
     renamed = {}
     for name, array in arrays.items():
         stem, _, leaf = name.rpartition(".")
@@ -69,7 +73,10 @@ def torch_names(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def convert_paddle(path: Path) -> ConvertedCheckpoint:
-    """Reads the folder `path` of `encoder.pdparams`, `depth.pdparams`, `pose_encoder.pdparams`, `pose.pdparams`."""
+    """Converts the folder `path` of encoder.pdparams, depth.pdparams, pose_encoder.pdparams, pose.pdparams.
+
+    Raises `MdtkError` for a folder without encoder.pdparams, or with content that does not fit.
+    """
     if not (path / "encoder.pdparams").is_file():
         raise MdtkError(f"{path}: no encoder.pdparams in it; give the folder of a Paddle checkpoint")
     parts, settings = {}, read_options(path)

@@ -1,4 +1,4 @@
-"""Moving published parameters into this project's networks, strictly: every name and shape must be accounted for."""
+"""Transfers published parameters into this project's networks, strictly: every name and shape must fit."""
 
 from __future__ import annotations
 
@@ -19,34 +19,33 @@ from mdtk.core.weights import write_weights
 Array = np.ndarray | Tensor
 
 COUNTER = "num_batches_tracked"  # only PyTorch's batch norm has it; nothing computed here depends on it
-LISTED = 30  # names listed in an error before it says how many more there are
+LISTED = 30  # maximum number of names that a message lists
 
 
 @dataclass
 class ConvertedCheckpoint:
-    """A published checkpoint in this project's terms.
+    """A converted checkpoint: parameters, configuration, and what is known about its origin."""
 
-    `state`: parameter names of `DepthSystem` → tensors. `dropped`: published names that have no place here, such as
-    the classifier. `notes`: what the files do not tell and was assumed.
-    """
-
-    state: dict[str, Tensor]
+    state: dict[str, Tensor]  # by parameter name of `DepthSystem`
     cfg: CfgNode
     meta: dict[str, Any]
-    dropped: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
+    dropped: list[str] = field(default_factory=list)  # published names without a place here, such as the classifier's
+    notes: list[str] = field(default_factory=list)  # what the files do not state and was assumed
 
-    def save(self, path: str | os.PathLike) -> None:
-        """Writes a native weights file, atomically."""
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes a native checkpoint, atomically."""
         meta = {**self.meta, "dropped": list(self.dropped), "notes": list(self.notes)}
         write_weights(path, {"model": self.state, "cfg": dump(self.cfg), "meta": meta})
 
 
 class Transfer:
-    """Collects the parameters of a system part by part, and everything that does not fit."""
+    """Collects the parameters of a system part by part, and the names of those that do not fit."""
 
     def __init__(self, origin: str, *, has_counters: bool = True) -> None:
-        """`has_counters`: whether the format stores batch norm's `num_batches_tracked` (else they become 0)."""
+        """A transfer from the file or folder `origin`.
+
+        `has_counters` says whether the format stores batch norm's `num_batches_tracked`; otherwise they become 0.
+        """
         self.origin, self.has_counters = origin, has_counters
         self.state: dict[str, Tensor] = {}
         self.dropped: list[str] = []
@@ -64,9 +63,10 @@ class Transfer:
         file: str,
         droppable: tuple[str, ...] = (),
     ) -> None:
-        """Takes `module`'s parameters from `arrays` as `part`.*; `rename` gives the published name of each.
+        """Takes the parameters of `module` from `arrays` and keeps them as `part`.*.
 
-        `file` names the source in messages; names that start with one of `droppable` are dropped and listed.
+        `rename` gives the published name of a parameter, `file` names the source in messages, and published names that
+        start with one of `droppable` are dropped and listed.
         """
         left = dict(arrays)
         for native, wanted in module.state_dict().items():
@@ -92,7 +92,7 @@ class Transfer:
         self.state[native] = tensor.detach().to("cpu", wanted.dtype, copy=True).reshape(wanted.shape).contiguous()
 
     def finish(self, what: str) -> dict[str, Tensor]:
-        """The state dict; an `MdtkError` with the lists when a parameter is missing, unknown or of another shape."""
+        """The state dict. Raises `MdtkError` that lists missing, unknown and mis-shaped parameters."""
         kinds = {
             "missing": self._missing,
             "unexpected": self._unexpected,
@@ -109,8 +109,10 @@ def _listing(names: list[str]) -> str:
     return ", ".join(names[:LISTED]) + more
 
 
-def tensors_and_settings(content: Mapping[str, Any], origin: str, allowed: tuple[str, ...]) -> tuple[dict, dict]:
-    """Splits a state dict into tensors and the plain values named in `allowed`; another value is an error."""
+def tensors_and_settings(
+    content: Mapping[str, Any], origin: str, allowed: tuple[str, ...]
+) -> tuple[dict[str, Tensor], dict[str, float]]:
+    """Splits a state dict into tensors and the numbers named in `allowed`. Raises `MdtkError` for other values."""
     tensors = {name: value for name, value in content.items() if isinstance(value, Tensor)}
     settings = {name: value for name, value in content.items() if name in allowed and name not in tensors}
     strange = [name for name in content if name not in tensors and name not in settings]

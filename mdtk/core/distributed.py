@@ -1,4 +1,4 @@
-"""Processes: torchrun's environment or none, ranks, sums and gathers. The only module that knows ranks."""
+"""The processes of a run: ranks, sums and gathers, with torchrun or alone. The only module that knows ranks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
@@ -14,24 +14,29 @@ from torch import Tensor, nn
 
 from mdtk.core.errors import MdtkError
 
+T = TypeVar("T")
+
 
 def rank() -> int:
-    """This process's number; 0 when it is alone."""
+    """The rank of this process; 0 when it runs alone."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
 def world_size() -> int:
-    """The number of processes; 1 without torchrun."""
+    """The number of processes of the run; 1 without torchrun."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def is_main() -> bool:
-    """Whether this process writes files and speaks."""
+    """Whether this is rank 0, the only process that writes files and prints."""
     return rank() == 0
 
 
 def pick_device(name: str) -> torch.device:
-    """`auto`: this process's GPU when there is one, else the CPU."""
+    """The device of this process for DEVICE `auto` (its GPU when there is one, else the CPU), `cpu` or `cuda`.
+
+    Raises `MdtkError` when there is no GPU for `cuda`, or fewer GPUs than processes.
+    """
     if name == "cpu" or (name == "auto" and not torch.cuda.is_available()):
         return torch.device("cpu")
     if not torch.cuda.is_available():
@@ -47,11 +52,14 @@ def pick_device(name: str) -> torch.device:
 
 @contextmanager
 def process_group(device_name: str) -> Iterator[torch.device]:
-    """Joins the processes that torchrun started (gloo on CPUs, nccl on GPUs); alone without it. Yields the device."""
+    """Joins the process group that torchrun started, if any, and yields this process's device (see `pick_device`).
+
+    The backend is nccl on GPUs and gloo on CPUs. The group is left again when the block ends.
+    """
     device = pick_device(device_name)
     joined = int(os.environ.get("WORLD_SIZE", 1)) > 1 and not dist.is_initialized()
     if joined:
-        cuda = device.type == "cuda"  # bound to its device, or the first barrier guesses one from the rank
+        cuda = device.type == "cuda"  # without device_id the first barrier would guess a device from the rank
         dist.init_process_group(
             "nccl" if cuda else "gloo", timeout=timedelta(minutes=60), device_id=device if cuda else None
         )
@@ -63,22 +71,22 @@ def process_group(device_name: str) -> Iterator[torch.device]:
 
 
 def barrier() -> None:
-    """Waits until every process is here."""
+    """Waits until every process has come to this call."""
     if dist.is_initialized():
         dist.barrier()
 
 
-def gather_objects(items: list) -> list:
-    """The items of all processes, in rank order, on every process."""
+def gather_objects(items: list[T]) -> list[T]:
+    """The items of all processes as one list, in rank order; every process gets it. The items must be picklable."""
     if not dist.is_initialized():
         return list(items)
-    parts: list[Any] = [None] * world_size()
+    parts: list[list[T]] = [[] for _ in range(world_size())]
     dist.all_gather_object(parts, items)
     return [item for part in parts for item in part]
 
 
 def all_sum(tensor: Tensor) -> Tensor:
-    """The sum over the processes."""
+    """The elementwise sum of `tensor` over all processes, as a new tensor; with one process `tensor` itself."""
     if dist.is_initialized():
         tensor = tensor.clone()
         dist.all_reduce(tensor)
@@ -87,7 +95,7 @@ def all_sum(tensor: Tensor) -> Tensor:
 
 @contextmanager
 def main_first() -> Iterator[None]:
-    """Rank 0 goes through the block first, the others after it."""
+    """Runs the block on rank 0 first, and on the other processes after that (they may find what rank 0 prepared)."""
     if not is_main():
         barrier()
     yield
@@ -96,14 +104,14 @@ def main_first() -> Iterator[None]:
 
 
 def broadcast_buffers(module: nn.Module) -> None:
-    """Rank 0's buffers everywhere: batch-norm statistics differ by the last step's batches until this."""
+    """Copies the buffers of rank 0 to all processes, whose batch-norm statistics have seen different batches."""
     if dist.is_initialized():
         for buffer in module.buffers():
             dist.broadcast(buffer, src=0)
 
 
 def wrap(module: nn.Module, device: torch.device) -> nn.Module:
-    """The module under DDP when there are several processes."""
+    """`module` wrapped in DistributedDataParallel when there are several processes, else `module` itself."""
     if not dist.is_initialized():
         return module
     ids = [device.index] if device.type == "cuda" else None

@@ -1,4 +1,4 @@
-"""The software and hardware that a result depends on, beside the configuration."""
+"""The versions of the software that a result depends on."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ import mdtk
 
 
 def versions() -> dict[str, str]:
-    """Name → version of the software."""
+    """The versions of Python, of this project and of the packages that computed numbers depend on, by name."""
     modules = {"mdtk": mdtk, "torch": torch, "torchvision": torchvision, "timm": timm, "numpy": np}
     return {"python": platform.python_version(), **{name: str(it.__version__) for name, it in modules.items()}}

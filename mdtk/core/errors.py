@@ -1,4 +1,4 @@
-"""The one error that a user sees as a sentence."""
+"""The one exception for bad input, and how a command-line tool shows it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ class MdtkError(RuntimeError):
 
 
 def sentence(error: MdtkError) -> str:
-    """The sentence alone: torch's loader puts a worker's whole traceback before it."""
+    """The message of `error` alone, without the traceback that torch's data loader puts before a worker's error."""
     return str(error).rstrip().rsplit("MdtkError: ", 1)[-1]
 
 
 def run_tool(main: Callable[[], int | None]) -> int:
-    """Runs a command-line tool and gives its exit status: what `main` returns (None: 0).
+    """Runs a command-line tool and returns its exit status: what `main` returns, where None means 0.
 
-    An `MdtkError` becomes one line on stderr and status 1 (with `MDTK_DEBUG=1` its traceback), Ctrl-C status 130.
+    An `MdtkError` is printed as one line on stderr and gives 1; with `MDTK_DEBUG=1` it is raised. Ctrl-C gives 130.
     """
     try:
         return main() or 0

@@ -1,4 +1,4 @@
-"""Writing files so that an interruption leaves the old file or the new one, never half of one."""
+"""Files: atomic writing, where an interruption leaves the old file or the new one, and the folders of the data."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]  # the checkout (or site-packages whe
 
 
 @contextlib.contextmanager
-def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
-    """Yields a temporary path beside `path` (same suffix); it replaces `path` when the block ends without error."""
+def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yields a temporary path beside `path`, with its suffix; the file replaces `path` when the block ends well."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
@@ -26,24 +26,27 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def clear_torn(folder: Path, pattern: str = ".*.tmp.*") -> None:
-    """Removes the temporary files of `atomic_write` that a killed process left in `folder` (`pattern` is a glob)."""
+    """Removes the temporary files of `atomic_write` that a killed process left in `folder`; `pattern` is a glob."""
     for torn in folder.glob(pattern):
         torn.unlink(missing_ok=True)
 
 
-def write_text(path: str | os.PathLike, text: str) -> None:
-    """Writes `text` as UTF-8, atomically."""
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Writes `text` to the file `path` as UTF-8, atomically."""
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def dataset_home() -> Path:
-    """The folder that relative data roots start from: `MDTK_DATASETS`, else `./datasets`."""
+    """The folder that relative data roots start from: the environment variable `MDTK_DATASETS`, else `./datasets`."""
     return Path(os.environ.get("MDTK_DATASETS") or "datasets")
 
 
-def resolve_data(path: str | os.PathLike) -> Path:
-    """A data path: absolute as it is, else below `dataset_home()`, else relative to the working directory."""
+def resolve_data(path: str | os.PathLike[str]) -> Path:
+    """Where the data path of a recipe lies: an absolute path is kept, a relative one starts at `dataset_home()`.
+
+    A relative path that exists only in the working directory is taken from there.
+    """
     path = Path(path).expanduser()
     if path.is_absolute():
         return path
@@ -51,8 +54,8 @@ def resolve_data(path: str | os.PathLike) -> Path:
     return below_home if below_home.exists() or not path.exists() else path
 
 
-def require_file(path: str | os.PathLike, what: str, hint: str) -> Path:
-    """Returns `path` when it is a file; otherwise an error that names it: "`what` not found: `path`; `hint`"."""
+def require_file(path: str | os.PathLike[str], what: str, hint: str) -> Path:
+    """`path` if it is a file. Otherwise raises `MdtkError` with the message "`what` not found: `path`; `hint`"."""
     path = Path(path)
     if not path.is_file():
         raise MdtkError(f"{what} not found: {path}; {hint}")

@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 import pickle
 from collections.abc import Callable
-from typing import Any, BinaryIO
+from typing import IO, Any, TypeVar
 
 import numpy as np
 
 from mdtk.core.errors import MdtkError
 
+T = TypeVar("T")
 NUMBERS = {"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"}
 _UNFINISHED = object()  # marks a container whose content is being converted
 _DAMAGES = (
@@ -32,7 +33,7 @@ _DAMAGES = (
 
 
 class _Refused(pickle.UnpicklingError):
-    """Content that is not plain; its text says what the pickle holds."""
+    """The pickle holds something that is not plain; the message says what."""
 
 
 # Each stand-in has a __setstate__, so that no pickle can set attributes of the class in another way. What should be
@@ -40,7 +41,7 @@ class _Refused(pickle.UnpicklingError):
 
 
 class _DType:
-    """Stands for `numpy.dtype`: an element type's code, such as "f4", and byte order."""
+    """Stands for `numpy.dtype`: keeps the code of an element type, such as "f4", and its byte order."""
 
     __slots__ = ("code", "order")
 
@@ -49,7 +50,7 @@ class _DType:
             raise _Refused("an element type without a code")
         self.code, self.order = code, "="
 
-    def __setstate__(self, state: tuple) -> None:
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
         order, subtype, names, fields = state[1:5]
         if subtype is not None or names is not None or fields is not None:
             raise _Refused("a structured element type")
@@ -57,15 +58,15 @@ class _DType:
             raise _Refused("an unknown byte order")
         self.order = order
 
-    def numeric(self) -> np.dtype:
-        """The numpy type; numbers and truth values only."""
+    def numeric(self) -> np.dtype[Any]:
+        """The numpy type, which must be one of numbers or truth values."""
         if self.code not in NUMBERS:
             raise _Refused(f"elements of type {self.code!r}")
-        return np.dtype(self.code).newbyteorder(self.order)
+        return np.dtype(f"{self.order}{self.code}")
 
 
 class _NdarrayType:
-    """Stands for the class `numpy.ndarray`, which only `_Array` is given."""
+    """Stands for the class `numpy.ndarray`, which a pickle may only pass to `_Array`."""
 
     __slots__ = ()
 
@@ -74,25 +75,25 @@ class _NdarrayType:
 
 
 class _Array:
-    """Stands for `numpy.core.multiarray._reconstruct`: an array before it is one."""
+    """Stands for `numpy.core.multiarray._reconstruct`: keeps the shape, the element type and the bytes of an array."""
 
     __slots__ = ("state",)
 
-    def __init__(self, subtype: type, shape: tuple, code: bytes) -> None:
+    def __init__(self, subtype: type, shape: tuple[int, ...], code: bytes) -> None:
         if subtype is not _NdarrayType:
             raise _Refused("an array of an unknown class")
-        self.state: tuple | None = None
+        self.state: tuple[tuple[int, ...], _DType, bool, Any] | None = None
 
-    def __setstate__(self, state: tuple) -> None:
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
         _, shape, dtype, fortran, data = state
         if not isinstance(dtype, _DType):
             raise _Refused("an array without an element type")
         if not isinstance(shape, tuple) or not all(isinstance(side, int) for side in shape):
             raise _Refused("an array without a shape")
-        self.state = shape, dtype, fortran, data
+        self.state = shape, dtype, bool(fortran), data
 
     def numbers(self) -> np.ndarray:
-        """The numeric array in native byte order; read-only where it lies on the pickle's own bytes."""
+        """The numeric array in native byte order; it may be a read-only view of the bytes in the pickle."""
         shape, dtype, fortran, data = self._parts()
         numeric = dtype.numeric()
         if isinstance(data, str):
@@ -103,7 +104,7 @@ class _Array:
         return array.astype(numeric.newbyteorder("="), copy=False)
 
     def elements(self) -> list[_Array]:
-        """The arrays of an object array, in order."""
+        """The elements of an object array of arrays, in order."""
         shape, dtype, _, data = self._parts()
         if dtype.code[:1] != "O" or not isinstance(data, list) or len(data) != math.prod(shape):
             raise _Refused("no array of arrays")
@@ -111,18 +112,18 @@ class _Array:
             raise _Refused("an element that is no array")
         return data
 
-    def _parts(self) -> tuple:
+    def _parts(self) -> tuple[tuple[int, ...], _DType, bool, Any]:
         if self.state is None:
             raise _Refused("an array without content")
         return self.state
 
 
 class _Latin1:
-    """Stands for `_codecs.encode`, by which protocol 2 stores bytes as text."""
+    """Its one instance stands for the function `_codecs.encode`, by which protocol 2 stores bytes as text."""
 
     __slots__ = ()
 
-    def __new__(cls, text: str, encoding: str) -> bytes:
+    def __call__(self, text: str, encoding: str) -> bytes:
         if not isinstance(text, str) or not isinstance(encoding, str) or encoding != "latin1":
             raise _Refused("text in an encoding other than latin1")
         return text.encode("latin1")
@@ -136,7 +137,7 @@ _ALLOWED = {
     ("numpy", "ndarray"): _NdarrayType,
     ("numpy.core.multiarray", "_reconstruct"): _Array,
     ("numpy._core.multiarray", "_reconstruct"): _Array,
-    ("_codecs", "encode"): _Latin1,
+    ("_codecs", "encode"): _Latin1(),
     ("collections", "OrderedDict"): dict,  # a dict keeps its order too, and takes no attributes
     ("builtins", "tuple"): tuple,
     ("__builtin__", "tuple"): tuple,
@@ -153,23 +154,23 @@ class _Unpickler(pickle.Unpickler):
         raise _Refused("references to objects outside the file")
 
 
-def load_plain(file: BinaryIO, origin: str) -> Any:
+def load_plain(file: IO[bytes], origin: str) -> Any:
     """The object pickled in `file`: dicts, lists, tuples, plain values, and numpy arrays of numbers (maybe read-only).
 
-    `origin` names the file in errors. Raises `MdtkError` for a pickle that holds anything else, and a damaged one.
+    `origin` names the file in messages. Raises `MdtkError` for a pickle that holds anything else, or is damaged.
     """
     return _load(file, origin, lambda value: _plain(value, {}))
 
 
-def load_array_of_arrays(file: BinaryIO, origin: str) -> list[np.ndarray]:
+def load_array_of_arrays(file: IO[bytes], origin: str) -> list[np.ndarray]:
     """The arrays of real numbers (maybe read-only) in the one pickled object array that `file` holds.
 
-    `origin` names the file in errors. Raises `MdtkError` for a pickle that holds anything else, and a damaged one.
+    `origin` names the file in messages. Raises `MdtkError` for a pickle that holds anything else, or is damaged.
     """
     return _load(file, origin, _real_arrays)
 
 
-def _load(file: BinaryIO, origin: str, convert: Callable[[Any], Any]) -> Any:
+def _load(file: IO[bytes], origin: str, convert: Callable[[Any], T]) -> T:
     try:
         return convert(_Unpickler(file, encoding="latin1").load())
     except _Refused as error:
@@ -184,9 +185,10 @@ def _load(file: BinaryIO, origin: str, convert: Callable[[Any], Any]) -> Any:
 
 
 def _plain(value: Any, known: dict[int, tuple[Any, Any]]) -> Any:
-    """`value` with its stand-ins replaced by numpy arrays; what it holds more than once is converted once.
+    """`value` with its stand-ins replaced by numpy arrays; an object that it holds several times is converted once.
 
-    `known`: id → (source, result) of the arrays and containers met so far; kept alive, no other gets a source's id.
+    `known` maps the id of each array and container met so far to (source, result); it keeps the sources alive, so
+    that no other object can get their ids.
     """
     if value is None or isinstance(value, (bool, int, float, str, bytes)):
         return value
@@ -201,7 +203,7 @@ def _plain(value: Any, known: dict[int, tuple[Any, Any]]) -> Any:
     return result
 
 
-def _converted(value: _Array | dict | list | tuple, known: dict[int, tuple[Any, Any]]) -> Any:
+def _converted(value: _Array | dict[Any, Any] | list[Any] | tuple[Any, ...], known: dict[int, tuple[Any, Any]]) -> Any:
     if isinstance(value, _Array):
         return value.numbers()
     if isinstance(value, dict):
@@ -210,7 +212,7 @@ def _converted(value: _Array | dict | list | tuple, known: dict[int, tuple[Any, 
 
 
 def _real_arrays(value: Any) -> list[np.ndarray]:
-    """The arrays of a pickled object array."""
+    """The arrays of a pickled object array; truth values are refused."""
     if not isinstance(value, _Array):
         raise _Refused(f"a {type(value).__name__} instead of an array")
     arrays = [element.numbers() for element in value.elements()]

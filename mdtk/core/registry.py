@@ -1,8 +1,8 @@
-"""Registries: things that a recipe names, the project's own and other people's, registered with one decorator each.
+"""Registries: classes and functions that a recipe names, of this project or another, each registered by a decorator.
 
-A registry finds its entries in three places: the modules of its home package (imported at first use), the modules that
-the recipe names in PLUGINS, and installed packages that declare an entry point of the group `mdtk.plugins`. The last
-two are modules that use the decorators when they are imported.
+The entries come from three places: the modules of the registry's home package (imported at first use), the modules that
+the recipe names in PLUGINS, and installed packages that declare an entry point of the group `mdtk.plugins`. All of them
+use the decorators when they are imported.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ C = TypeVar("C")
 
 
 class Registry(Mapping[str, T]):
-    """Name → what was registered under it. A name that is not there is an `MdtkError` that names the nearest.
+    """A mapping from names to the classes or functions that were registered under them.
 
     Args:
-        kind: what an entry is, in a sentence: "dataset reader".
-        home: the package whose modules register the project's own entries; empty: they are registered elsewhere.
+        kind: what messages call an entry, for example "dataset reader".
+        home: the package whose modules register the project's own entries; empty if the caller imports them.
     """
 
     def __init__(self, kind: str, home: str = "") -> None:
@@ -38,7 +38,7 @@ class Registry(Mapping[str, T]):
         self._opened = not home
 
     def register(self, name: str) -> Callable[[T], T]:
-        """A decorator that puts a class or a function under `name`; a name that is taken is an error."""
+        """A decorator that registers a class or a function as `name`; raises `MdtkError` if the name is taken."""
 
         def keep(entry: T) -> T:
             taken = self._entries.get(name)
@@ -52,7 +52,11 @@ class Registry(Mapping[str, T]):
         return keep
 
     def find(self, name: str, asker: str) -> T:
-        """The entry `name`; `asker` (a key or an option) begins the error's sentence when there is none."""
+        """The entry `name`, which may come from an installed plugin.
+
+        Raises `MdtkError` for an unknown name; the message starts with `asker` (a key or an option), names the nearest
+        entry and lists all.
+        """
         self._open()
         if name not in self._entries:
             import_installed_plugins()
@@ -78,7 +82,7 @@ class Registry(Mapping[str, T]):
         return len(self._entries)
 
     def _open(self) -> None:
-        """Imports the home's modules, once; in alphabetical order, so that listings are the same everywhere."""
+        """Imports the modules of the home package once, in alphabetical order, so that listings are always the same."""
         if self._opened:
             return
         self._opened = True
@@ -131,9 +135,10 @@ def _place(entry: object) -> str:
 
 
 def import_plugins(names: Sequence[str], origin: str) -> None:
-    """Imports the modules that the user's own recipe or command names (never those that a checkpoint names).
+    """Imports the modules that the user's own recipe or command line names in PLUGINS, never those of a checkpoint.
 
-    They are found like any module, and in the working directory. `origin` begins the error's sentence.
+    They are looked for on Python's path and in the working directory. `origin` names the recipe in messages. Raises
+    `MdtkError` for a module that cannot be imported.
     """
     here = str(Path.cwd())
     for name in names:
@@ -154,7 +159,7 @@ _installed: list[str] = []
 
 
 def import_installed_plugins() -> None:
-    """Imports what installed packages declare under `mdtk.plugins`, once."""
+    """Imports, once, the modules that installed packages declare as entry points of the group `mdtk.plugins`."""
     if _installed:
         return
     _installed.append(GROUP)

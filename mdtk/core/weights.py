@@ -1,4 +1,4 @@
-"""Reading weights safely, whole or in parts; nothing is ever dropped in silence."""
+"""State files: written atomically, read without running code in them, loaded whole or in parts but never in silence."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from mdtk.core.errors import MdtkError
 from mdtk.core.files import atomic_write, require_file
 
 FORMAT, VERSION = "mdtk", 1
-# A dict of counts, in the state of torch's own MultiStepLR; older versions of torch do not know it as harmless.
+# torch's own MultiStepLR keeps its milestones in a Counter, which older versions of torch refuse to load.
 torch.serialization.add_safe_globals([Counter])
 
 
-def write_weights(path: str | Path, content: Mapping) -> None:
-    """Writes a checkpoint (`model`, `cfg` and whatever else `content` holds) atomically, flushed to the disk."""
+def write_weights(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
+    """Writes a native checkpoint (`model`, `cfg` and whatever else `content` holds), atomically and flushed to disk."""
     with atomic_write(path) as temporary:
         torch.save({"format": FORMAT, "version": VERSION, **content}, temporary)
         with open(temporary, "rb") as file:
@@ -31,15 +31,15 @@ def write_weights(path: str | Path, content: Mapping) -> None:
 
 
 def read_torch(path: Path) -> dict[str, Any]:
-    """The dictionary in a `torch.save` file, on the CPU: tensors and plain values only, no code in it can run.
+    """The dictionary in a `torch.save` file, on the CPU. No code in the file can run.
 
-    Anything else, and a damaged file, is an error.
+    Raises `MdtkError` for a missing or damaged file, and for one that holds more than tensors and plain values.
     """
     require_file(path, "checkpoint", "give an existing file")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        # torch's own text advises to switch the safety off; only what was met is passed on.
+        # torch's own message advises to switch the safety off, so only its reason is passed on.
         met = re.search(r"GLOBAL (\S+)|(Unsupported operand \d+)", str(error))
         reason = f"it names {met[1]}" if met and met[1] else (met[2].lower() if met else "unknown content")
         raise MdtkError(
@@ -59,8 +59,11 @@ def _first_line(error: Exception) -> str:
     return lines[0].split(". ")[0][:200] if lines else type(error).__name__
 
 
-def read_weights(path: str | Path) -> dict:
-    """A native checkpoint as a dict on the CPU (`read_torch`); another program's, or a newer one's, is an error."""
+def read_weights(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The content of a native checkpoint, on the CPU.
+
+    Raises `MdtkError` as `read_torch` does, and for a checkpoint of another program or of a newer format.
+    """
     content = read_torch(Path(path))
     if content.get("format") != FORMAT:
         raise MdtkError(f"{path} is no mdtk checkpoint; convert it first with tools/convert_checkpoint.py")
@@ -70,9 +73,10 @@ def read_weights(path: str | Path) -> dict:
 
 
 def load_parts(module: nn.Module, state: Mapping[str, Tensor], parts: Sequence[str], origin: str) -> list[str]:
-    """Loads `state` into `module`: all of it strictly, or only the keys below each name of `parts`.
+    """Loads `state` into `module`, strictly: all of it, or only the submodules `parts` if any are named.
 
-    Missing, unexpected and mis-shaped keys are an error that lists them. Returns the keys that were loaded.
+    Returns the keys that were loaded. Raises `MdtkError` that lists missing, unexpected and mis-shaped keys; `origin`
+    names the file in it.
     """
     own = module.state_dict()
     wanted = [key for key in own if _below(key, parts)]

@@ -19,9 +19,9 @@ from mdtk.data.batch import Batch, collate
 from mdtk.data.preparation import Preparation, build_preparation
 from mdtk.data.sampler import TrainSampler, share
 from mdtk.data.samples import Key, MixedDataset, MonoDataset
+from mdtk.datasets.catalogue import build_reader
 from mdtk.datasets.reader import DatasetReader, Offset
 from mdtk.datasets.readers.kitti import NOMINAL
-from mdtk.datasets.registry import build_reader
 from mdtk.geometry.camera import fraction_intrinsics
 
 

@@ -1,22 +1,22 @@
-"""The published split lists, expanded from the project's compact form: rules where a rule makes the list, else facts.
+"""Expands the published split lists from this project's compact form: rules, and bits where no rule gives the list.
 
-`splits/<folder>.yaml` describes the lists <folder>/<part>. Keys of the file, which a part may override:
+`splits/<folder>.yaml` describes the lists <folder>/<part>. These are the keys of a file, which a part may override:
 
-form       how an entry becomes a line (`_FORMS`)
-groups     group → frames: a length N, or a text such as "5-176,181-406"; or the name of a table of drives.yaml
-margin     with lengths: frames margin[0] … N - 1 - margin[1] (default 0, 0)
+form       how an entry is written as a line (`_FORMS`)
+groups     the frames of each group, a length N or a text such as "5-176,181-406"; or the name of a table in drives.yaml
+margin     for lengths: the frames are margin[0] … N - 1 - margin[1] (default 0, 0)
 sides      the cameras of each frame, in order (default: l)
-without    static_frames: those are left out
-snippets   (Cityscapes) city → number of sequences, each with `snippet_frames`; they come before `groups`
+without    static_frames: static frames are left out
+snippets   (Cityscapes) the number of sequences of each city, each with `snippet_frames`; they come before `groups`
 
-Keys of a part, which choose from those entries (default: all of them) and say how many that must leave:
+These are the keys of a part, which choose from those entries (default: all of them):
 
-count      the number of entries
-bits       base64 of zlib of one bit an entry
-rest_of    the entries that another part leaves
+count      the number of entries that must result
+bits       one bit for each entry, packed, compressed by zlib and coded in base64
+rest_of    the entries that are not in another part
 of         choose from this published list instead
-targets    (Cityscapes) city → "<sequence>:<frame>" or "<sequence>", in order
-scenes     (Make3D) scene → angles; the list is sorted
+targets    (Cityscapes) "<sequence>:<frame>" or "<sequence>" for each city, in order
+scenes     (Make3D) the angles of each scene; the list is sorted
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import binascii
 import functools
 import zlib
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
@@ -39,7 +39,7 @@ _TARGET_FRAME = 19  # the annotated frame of a 30-frame Cityscapes sequence
 
 
 class Item(NamedTuple):
-    """An entry before it is a line."""
+    """An entry, before it is written as a line."""
 
     group: str
     frame: int
@@ -47,7 +47,7 @@ class Item(NamedTuple):
 
 
 def _drive(group: str) -> str:
-    """KITTI's folder of a drive: "2011_09_26/0001" → "2011_09_26/2011_09_26_drive_0001_sync"."""
+    """KITTI's folder of a drive: "2011_09_26/2011_09_26_drive_0001_sync" for "2011_09_26/0001"."""
     date, number = group.split("/")
     return f"{date}/{date}_drive_{number}_sync"
 
@@ -64,19 +64,19 @@ _FORMS = {
 
 
 def names() -> list[str]:
-    """Every published list that `expand` knows."""
+    """The names of all published lists."""
     folders = sorted(path.stem for path in FOLDER.glob("*.yaml"))
     return [f"{folder}/{part}" for folder in folders for part in _document(folder).get("parts", {})]
 
 
 def knows(name: str) -> bool:
-    """Whether `name` is a published list."""
+    """Whether `name` is the name of a published list."""
     folder, _, part = name.partition("/")
     return (FOLDER / f"{folder}.yaml").is_file() and part in _document(folder).get("parts", {})
 
 
 def expand(name: str) -> list[str]:
-    """The lines of the published list `name`: test lists in their published order, training lists as sets."""
+    """The lines of the published list `name`; test lists have their published order, training lists any order."""
     folder, _, part = name.partition("/")
     node = _node(folder, part)
     if "scenes" in node:
@@ -87,19 +87,20 @@ def expand(name: str) -> list[str]:
 
 
 def static_frames() -> Iterator[tuple[str, int]]:
-    """(<date>/<drive>, frame) of every published static frame."""
+    """The published static frames of KITTI raw, as pairs of "<date>/<drive>" and frame number."""
     return ((_drive(item.group), item.frame) for item in _items("static_frames", "all"))
 
 
 @functools.lru_cache(maxsize=16)
-def _document(folder: str) -> dict:
+def _document(folder: str) -> dict[str, Any]:
     path = FOLDER / f"{folder}.yaml"
     require_file(path, "split lists", "the published lists come with the project's repository: work in a clone of it")
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+    document: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return document
 
 
-def _node(folder: str, part: str) -> dict:
-    """A part's keys over those of its file."""
+def _node(folder: str, part: str) -> dict[str, Any]:
+    """The keys of a part, and those of its file that it does not override."""
     document = _document(folder)
     return {**document, **document["parts"][part]}
 
@@ -123,8 +124,8 @@ def _items(folder: str, part: str) -> list[Item]:
     return items
 
 
-def _universe(node: dict) -> list[Item]:
-    """Every entry that a part may choose from: groups in their order, frames in theirs, sides in theirs."""
+def _universe(node: dict[str, Any]) -> list[Item]:
+    """All entries that a part chooses from, ordered by group, frame and side."""
     if "targets" in node:
         return [_target(city, text) for city, items in node["targets"].items() for text in _pieces(items)]
     groups = node["groups"]
@@ -155,7 +156,7 @@ def _pieces(text: str) -> list[str]:
 
 
 def _frames(frames: int | str, margin: Sequence[int]) -> Sequence[int]:
-    """A length with margins, or "5-176,181" as the frames it names, in its order."""
+    """The frames of a group: those within the margins of a length, or those that a text such as "5-176,181" lists."""
     if isinstance(frames, int):
         return range(margin[0], frames - margin[1])
     spans = (span.partition("-") for span in _pieces(frames))
@@ -163,7 +164,7 @@ def _frames(frames: int | str, margin: Sequence[int]) -> Sequence[int]:
 
 
 def _bits(text: str, count: int, folder: str) -> np.ndarray:
-    """One flag an entry, from base64 of zlib of packed bits."""
+    """One flag for each of `count` entries, from packed bits, compressed by zlib and coded in base64."""
     try:
         packed = np.frombuffer(zlib.decompress(base64.b64decode(text)), np.uint8)
     except (zlib.error, binascii.Error) as error:

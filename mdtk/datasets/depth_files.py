@@ -1,6 +1,6 @@
-"""Ground-truth files: written without pickled objects, and the published forms read safely.
+"""Files of ground-truth depth: this project's own form and the published forms, all read without running code.
 
-Own form: an .npz with one float32 array (H, W) an image, under the image's name, in list order.
+Own form: an .npz with one float32 array (H, W) per image, under the name of the image, in the order of the list.
 Published forms: `gt_depths.npz` (one object array "data" of ragged maps) and Cityscapes' folder of %03d_depth.npy.
 """
 
@@ -22,8 +22,8 @@ Progress = Callable[[Iterable[int]], Iterable[int]]
 _HINT = "make it with tools/export_gt_depth.py"
 
 
-class DepthFile(Mapping):
-    """Depth maps by name from the own form, each read when it is asked for."""
+class DepthFile(Mapping[str, np.ndarray]):
+    """The depth maps of a file in the own form, by name; each is read from the file when it is looked up."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -45,7 +45,7 @@ class DepthFile(Mapping):
 
 
 def write_depths(path: str | Path, depths: Iterable[tuple[str, np.ndarray]]) -> int:
-    """Writes (name, depth (H, W)) pairs in the own form, one at a time; returns their number."""
+    """Writes pairs of name and depth (H, W) in the own form, one at a time, atomically; returns their number."""
     names: set[str] = set()
     with (
         atomic_write(path) as temporary,
@@ -63,9 +63,9 @@ def write_depths(path: str | Path, depths: Iterable[tuple[str, np.ndarray]]) -> 
 def write_numbered(
     folder: str | Path, depth_of: Callable[[int], np.ndarray], indices: Iterable[int]
 ) -> tuple[int, int]:
-    """Writes %03d_depth.npy, Cityscapes' published form; those that are there already stay.
+    """Writes depth maps as %03d_depth.npy, Cityscapes' published form; existing files are kept.
 
-    `depth_of` gives the map of an index. Returns how many were written and how many were there.
+    `depth_of` gives the depth (H, W) of an index. Returns the numbers of files written and kept.
     """
     written, kept = 0, 0
     for index in indices:
@@ -80,12 +80,12 @@ def write_numbered(
 
 
 def numbered_path(folder: Path, index: int) -> Path:
-    """The file of the list's entry `index`, from 0, in Cityscapes' published form."""
+    """The file of entry `index`, counted from 0, in Cityscapes' published form."""
     return folder / f"{index:03d}_depth.npy"
 
 
 def read_npy(path: Path) -> np.ndarray:
-    """A numeric .npy file as float32; pickled objects are refused."""
+    """The array of a numeric .npy file as float32. Raises `MdtkError` for a missing file or pickled objects."""
     require_file(path, "ground truth", _HINT)
     try:
         return np.load(path, allow_pickle=False).astype(np.float32, copy=False)
@@ -94,7 +94,7 @@ def read_npy(path: Path) -> np.ndarray:
 
 
 def read_gt_depths(path: str | Path) -> Mapping[str, np.ndarray] | list[np.ndarray]:
-    """Depth maps of a file or folder: by name in the own form, in list order in a published form."""
+    """The depth maps (H, W) of a file or folder: by name in the own form, in list order in a published form."""
     path = Path(path)
     if path.is_dir():
         return _read_folder(path)
@@ -110,7 +110,10 @@ def read_gt_depths(path: str | Path) -> Mapping[str, np.ndarray] | list[np.ndarr
 
 
 def depths_by_name(path: str | Path, names: Sequence[str]) -> Mapping[str, np.ndarray]:
-    """Depth maps of `names`, by list order where the file has no names; another count or a missing name is an error."""
+    """The depth maps (H, W) of `names`; a file without names must hold them in this order.
+
+    Raises `MdtkError` for another number of maps, or a missing name.
+    """
     depths = read_gt_depths(path)
     if isinstance(depths, list):
         if len(depths) != len(names):
@@ -123,7 +126,7 @@ def depths_by_name(path: str | Path, names: Sequence[str]) -> Mapping[str, np.nd
 
 
 def depths_in_order(path: str | Path, names: Sequence[str]) -> Callable[[int], np.ndarray]:
-    """As `depths_by_name`, as a function of the index in `names`."""
+    """A function from an index in `names` to the depth (H, W) that `depths_by_name` finds."""
     depths = depths_by_name(path, names)
     return lambda index: depths[names[index]]
 
@@ -136,14 +139,14 @@ def _read_folder(folder: Path) -> list[np.ndarray]:
 
 
 def _read_published(member: IO[bytes], origin: str) -> list[np.ndarray]:
-    """The array "data": an object array of maps, or (N, H, W) numbers where all maps have one size."""
+    """The maps in the array "data": an object array of maps, or (N, H, W) numbers where all maps have one size."""
     version = np.lib.format.read_magic(member)
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, fortran, dtype = read_header(member)
     if dtype.hasobject:
         return [depth.astype(np.float32, copy=False) for depth in load_array_of_arrays(member, origin)]
     if len(shape) != 3 or fortran or dtype.kind != "f":
-        raise MdtkError(f"{origin}: holds {dtype} of shape {shape}; expected one depth map (H, W) an image")
+        raise MdtkError(f"{origin}: holds {dtype} of shape {shape}; expected one depth map (H, W) per image")
     values = np.frombuffer(member.read(), dtype)
     return list(values.reshape(shape).astype(np.float32, copy=False))
 
@@ -151,9 +154,10 @@ def _read_published(member: IO[bytes], origin: str) -> list[np.ndarray]:
 def export_depths(
     names: Sequence[str], depth_of: Callable[[int], np.ndarray], output: str | Path, progress: Progress = iter
 ) -> str:
-    """Writes the depth maps of `names`: to `output`.npz in the own form, or numbered into a folder otherwise.
+    """Writes the depth maps of `names`: in the own form if `output` ends in .npz, else as numbered files into a folder.
 
-    `depth_of` gives the map of an index; `progress` wraps the indices (tqdm). Returns a sentence on what was written.
+    `depth_of` gives the depth (H, W) of an index; `progress` wraps the indices, as tqdm does. Returns a message that
+    says what was written.
     """
     output, indices = Path(output), range(len(names))
     if output.suffix == ".npz":

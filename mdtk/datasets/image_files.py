@@ -1,4 +1,4 @@
-"""Decoded images to network input, and the grey PNGs that hold numbers."""
+"""Reads, resizes and crops image files, and reads grey PNGs that hold numbers."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ Box = tuple[float, float, float, float]  # left, upper, right, lower in pixels o
 
 
 def resize(image: Image.Image, size: tuple[int, int], box: Box | None = None) -> np.ndarray:
-    """uint8 (3, H, W) of the RGB image, or of its `box`, at `size` = (width, height), by LANCZOS as published."""
+    """The RGB image, or its `box`, resized to `size` = (width, height) by LANCZOS as published: (3, H, W) uint8."""
     if image.size != size or box is not None:
         image = image.resize(size, Image.Resampling.LANCZOS, box=box)
     return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
 
 
 def resize_frames(images: list[Image.Image], size: tuple[int, int]) -> np.ndarray:
-    """Frames uint8 (N, 3, H, W) at `size` = (width, height)."""
+    """The images resized to `size` = (width, height): (N, 3, H, W) uint8."""
     return np.stack([resize(image, size) for image in images])
 
 
 def magnified_crop(images: Sequence[Image.Image], size: tuple[int, int], box_4: np.ndarray) -> np.ndarray:
-    """Frames uint8 (N, 3, H, W): the box of `geometry.camera.magnified_box` of every native image, magnified.
+    """Frames uint8 (N, 3, H, W): the box (see `geometry.camera.magnified_box`) of every native image, magnified.
 
-    Only the box's part of the native image is resampled; that gives the same pixels as resizing all of it.
+    Only the box's part of an image is resampled, which gives the same pixels as resizing all of it.
     """
     width, height = size
     large, (left, top) = magnified_size(size, box_4), box_4[2:].tolist()
@@ -43,10 +43,10 @@ def magnified_crop(images: Sequence[Image.Image], size: tuple[int, int], box_4: 
 
 
 def read_grey_png(path: Path, what: str, hint: str, eight_bits: bool = False) -> np.ndarray:
-    """The stored values (H, W) float32 of a 16-bit grey PNG, or with `eight_bits` also of an 8-bit one.
+    """The stored values, (H, W) float32, of a 16-bit grey PNG, or with `eight_bits` also of an 8-bit one.
 
-    `what` and `hint` (what to do) make the error of a missing file; an unreadable file and another kind of image are
-    errors too.
+    Raises `MdtkError` for a missing file (its message names `what` it is and gives `hint`), an unreadable one, and
+    another kind of image.
     """
     require_file(path, what, hint)
     try:
@@ -61,7 +61,7 @@ def read_grey_png(path: Path, what: str, hint: str, eight_bits: bool = False) ->
 
 
 def open_rgb(path: Path) -> Image.Image:
-    """Decodes an image file to RGB; a missing or corrupt file is one sentence that names it."""
+    """Decodes an image file to RGB. Raises `MdtkError` for a missing or corrupt file."""
     try:
         with Image.open(path) as image:
             return image.convert("RGB")
@@ -72,7 +72,7 @@ def open_rgb(path: Path) -> Image.Image:
 
 
 def find_image(stem: Path, suffixes: Sequence[str] = (".png", ".jpg", ".jpeg")) -> Path:
-    """`stem` with the suffix that exists; the first suffix's path when none does (so that errors name a path)."""
+    """The file `stem` with the first suffix that exists; if none does, with the first suffix, for messages to name."""
     for suffix in suffixes:
         path = stem.with_name(stem.name + suffix)
         if path.is_file():

@@ -1,4 +1,4 @@
-"""KITTI's calibration texts: `calib_cam_to_cam.txt`, `calib_velo_to_cam.txt` (raw) and `calib.txt` (odometry)."""
+"""Reads KITTI's calibration: `calib_cam_to_cam.txt`, `calib_velo_to_cam.txt` (raw) and `calib.txt` (odometry)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _HINT = "extract KITTI's <date>_calib.zip (raw) or data_odometry_calib.zip below
 class Cameras:
     """The rectified colour cameras of one recording: 2 (left) and 3 (right).
 
-    projections: camera → P (3, 4) float64, rectified camera 0 to pixels of the camera.
-    sizes: camera → (width, height) in pixels; empty where the file does not say (odometry).
+    `projections` maps a camera to P (3, 4) float64, from rectified camera 0 to pixels of the camera; `sizes` maps it to
+    (width, height) in pixels, and is empty where the file does not state them (odometry).
     """
 
     path: Path
@@ -27,7 +27,7 @@ class Cameras:
     rectification: np.ndarray | None = None  # R_rect_00 (3, 3)
 
     def intrinsics(self, camera: int, size: tuple[int, int]) -> np.ndarray:
-        """K (3, 3) float64 in pixels of an image of `size` = (width, height); another size than K's is an error."""
+        """K (3, 3) float64 of a camera, in pixels. Raises `MdtkError` if `size` = (width, height) is not that of K."""
         expected = self.sizes.get(camera, size)
         if tuple(size) != expected:
             raise MdtkError(
@@ -38,13 +38,13 @@ class Cameras:
 
     @property
     def baseline(self) -> float:
-        """Distance of the two cameras in metres: (P2[0, 3] - P3[0, 3]) / fx."""
+        """The distance between the two cameras in metres: (P2[0, 3] - P3[0, 3]) / fx."""
         left, right = self.projections[2], self.projections[3]
         return float(left[0, 3] / left[0, 0] - right[0, 3] / right[0, 0])
 
 
 def read_values(path: Path) -> dict[str, np.ndarray]:
-    """Every "key: numbers" line of a calibration text; lines that hold something else (dates) are left out."""
+    """The numbers of every line "key: numbers" in a calibration file, by key; other lines (dates) are left out."""
     require_file(path, "calibration", _HINT)
     values = {}
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -64,7 +64,7 @@ def _matrix(values: dict[str, np.ndarray], key: str, shape: tuple[int, ...], pat
 
 
 def read_raw_cameras(folder: Path) -> Cameras:
-    """Cameras of one recording day of KITTI raw, from `folder`/calib_cam_to_cam.txt."""
+    """The cameras of one recording date of KITTI raw, from `folder`/calib_cam_to_cam.txt."""
     path = folder / "calib_cam_to_cam.txt"
     values = read_values(path)
     sizes = {}
@@ -77,14 +77,17 @@ def read_raw_cameras(folder: Path) -> Cameras:
 
 
 def read_odometry_cameras(folder: Path) -> Cameras:
-    """Cameras of one sequence of KITTI odometry, from `folder`/calib.txt."""
+    """The cameras of one sequence of KITTI odometry, from `folder`/calib.txt."""
     path = folder / "calib.txt"
     values = read_values(path)
     return Cameras(path, {camera: _matrix(values, f"P{camera}", (3, 4), path) for camera in (2, 3)})
 
 
 def velodyne_projection(cameras: Cameras, camera: int) -> np.ndarray:
-    """Velodyne → pixels of rectified `camera` (3, 4): P_rect · R_rect_00 · [R | T] of calib_velo_to_cam.txt."""
+    """The projection (3, 4) from the laser scanner's frame to pixels of rectified `camera`.
+
+    It is P_rect · R_rect_00 · [R | T] with R and T of calib_velo_to_cam.txt (Geiger et al. 2013).
+    """
     path = cameras.path.with_name("calib_velo_to_cam.txt")
     values = read_values(path)
     if cameras.rectification is None:

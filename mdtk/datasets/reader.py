@@ -1,4 +1,4 @@
-"""What every dataset tells the rest of the toolkit: names, frames, calibration, ground truth, files."""
+"""The base class of dataset readers: names, images, intrinsics, ground truth and files of the entries of a list."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ STEREO = "s"  # the other camera of the rig at the target's time
 
 @dataclass(frozen=True)
 class DataSource:
-    """Where a dataset is and how it is read: what the DATA and ROOTS keys say."""
+    """Where a dataset is and how it is read, from the keys DATA and ROOTS."""
 
-    root: str  # as the recipe names it
+    root: str  # data root as the recipe names it
     intrinsics: str = "nominal"
-    sources: tuple[int, ...] = ()  # frame offsets that an entry needs
+    sources: tuple[int, ...] = ()  # frame offsets that every entry must have
     sequence: SequenceSection = field(default_factory=SequenceSection)
-    needs_camera: bool = True  # False: frames whose K is unknown will do
-    val_split: str = ""  # what a protocol's list "val" means; empty: the reader decides
+    needs_camera: bool = True  # False: K may be unknown
+    val_split: str = ""  # the list that a protocol's list "val" stands for; empty: the reader decides
 
 
 class DatasetReader(abc.ABC):
-    """One dataset over one split list. An entry is one line of the list in its published text form.
+    """Reads the entries of one split list of a dataset. An entry is one line of the list in its published text form.
 
-    `root` is the data root; `intrinsics_mode` "nominal" (published constants) or "calibrated".
-    Everything here is in the dataset's *native* image: what `images` returns after the dataset's own
-    undistortion and crop, before any resize. Unknown entries and missing files raise `MdtkError` naming them.
+    `root` is the data root, `intrinsics_mode` "nominal" (published constants) or "calibrated". Images, intrinsics and
+    sizes belong to the *native* image: after the dataset's own undistortion and crop, before any resizing. All methods
+    raise `MdtkError` that names the entry or the file for an unknown entry or a missing file.
     """
 
-    key: ClassVar[str]  # the name that it is registered under
-    roots_differ: ClassVar[bool] = True  # False: it has no root of its own in ROOTS
-    hint: ClassVar[str] = "see datasets/README.md for the expected tree"  # closes "not found" errors
+    key: ClassVar[str]  # the name under which the reader is registered
+    roots_differ: ClassVar[bool] = True  # False: the dataset has no root of its own in ROOTS
+    hint: ClassVar[str] = "see datasets/README.md for the expected tree"  # the advice in "not found" messages
 
     def __init__(self, root: str | Path, lines: Sequence[str], intrinsics_mode: str = "nominal") -> None:
         self.root = Path(root)
@@ -54,7 +54,7 @@ class DatasetReader(abc.ABC):
 
     @classmethod
     def open(cls, source: DataSource, split: str) -> DatasetReader:
-        """The reader of a data root over the list `split`: one of the root's own, a published one, or a text file."""
+        """A reader of the entries of the list `split` (see `splits.load_split`) in the data root of `source`."""
         if reason := cls.absent_reason(source):
             raise MdtkError(reason)
         path = resolve_data(source.root)
@@ -62,7 +62,7 @@ class DatasetReader(abc.ABC):
 
     @classmethod
     def absent_reason(cls, source: DataSource) -> str:
-        """Why there is no data, in one sentence; empty where there is some."""
+        """Why there is no data at `source`, in one sentence; an empty text if there is."""
         path = resolve_data(source.root)
         if path.is_dir():
             return ""
@@ -74,39 +74,41 @@ class DatasetReader(abc.ABC):
         return len(self.lines)
 
     def name(self, index: int) -> str:
-        """The entry's unique name: predictions and ground truth are joined by it."""
+        """The unique name of the entry, by which predictions and ground truth are matched."""
         return self.lines[index]
 
     @abc.abstractmethod
     def images(self, index: int, offsets: Sequence[Offset]) -> list[Image.Image]:
-        """The native RGB images of the entry at `offsets` (0: the entry's own), decoded once each."""
+        """The native RGB images of the entry at `offsets`; 0 is the frame of the entry itself."""
 
     @abc.abstractmethod
     def intrinsics(self, index: int, size: tuple[int, int]) -> np.ndarray:
-        """K (3, 3) float64 in pixels of the native image of `size` = (width, height); pixel centres at integers."""
+        """K (3, 3) float64 in pixels of the native image, whose size is `size` = (width, height)."""
 
     def resized_intrinsics(self, index: int, native: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
-        """K (3, 3) float64 in pixels of the image resized from `native` to `size`, both (width, height)."""
+        """K (3, 3) float64 in pixels of the image after resizing from `native` to `size`, both (width, height)."""
         return resize_K(self.intrinsics(index, native), native, size)
 
     @abc.abstractmethod
     def files(self, index: int, offsets: Sequence[Offset]) -> list[Path]:
-        """The image files that `images` would open (existing or not), for checks."""
+        """The image files, existing or not, that `images` would open."""
 
     def stereo_pose(self, index: int) -> tuple[int, float]:
-        """(sign, baseline): x of the other camera ← target translation is sign × baseline, baseline in metres.
+        """The motion from the target to the other camera of the stereo rig, as (sign, baseline in metres).
 
-        Sign -1 when the target is the left camera, +1 when it is the right one.
+        The x translation of other_T_target is sign × baseline: sign is -1 when the target is the left camera, +1 when
+        it is the right one. Raises `MdtkError` for a dataset without stereo pairs.
         """
         raise MdtkError(f"{self.key} has no stereo pairs; set DATA.STEREO false")
 
     def ground_truth(self, index: int, kind: str = "") -> np.ndarray:
-        """Depth (H, W) float32 in metres in the dataset's ground-truth frame, 0 where unknown.
+        """The ground-truth depth (H, W) float32 of the entry in metres, 0 where unknown.
 
-        `kind` names one of several, where the dataset has them; empty: its usual one.
+        `kind` names one of the dataset's kinds of ground truth; empty: the usual one. Raises `MdtkError` if there is
+        none.
         """
         raise MdtkError(f"{self.key} has no ground truth")
 
     def static_names(self) -> frozenset[str]:
-        """Names of entries known to stand still."""
+        """The names of the entries in which the camera is known to stand still."""
         return frozenset()

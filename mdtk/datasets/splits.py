@@ -1,4 +1,4 @@
-"""Split lists: Monodepth2's text form, and the published lists in the project's compact form (`splits/*.yaml`)."""
+"""Split lists: text files in Monodepth2's form, and published lists in the project's compact form (`splits/*.yaml`)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from mdtk.core.files import resolve_data
 from mdtk.datasets import compact_splits
 
 KITTI_RAW_URL = "https://s3.eu-central-1.amazonaws.com/avg-kitti/raw_data"
-# Lists that everyone uses but that no one may hand on, or that were never published, and how to get them
+# Lists that were never published, and how to get them
 _MADE = {"nyuv2/train": "make it with tools/make_nyu_split.py", "nyuv2/val": "make it with tools/make_nyu_split.py"}
 
 
 @dataclass(frozen=True)
 class Split:
-    """A list of entries. `origin` says where it came from; `sha256` is that of the text form (`as_text`)."""
+    """A list of entries. `origin` says where it came from; `sha256` is the hash of its text form (see `as_text`)."""
 
     name: str
     lines: tuple[str, ...]
@@ -30,24 +30,27 @@ class Split:
 
 
 def as_text(lines: Sequence[str]) -> str:
-    """Lines as the text form: one entry a line, LF, with a final newline."""
+    """The text form of a list: one entry per line, each ended by LF."""
     return "".join(f"{line}\n" for line in lines)
 
 
 def text_sha256(lines: Sequence[str]) -> str:
-    """sha256 (hex) of the lines' text form."""
+    """The sha256 of the text form of `lines`, in hexadecimal."""
     return hashlib.sha256(as_text(lines).encode()).hexdigest()
 
 
 def text_path(root: str | Path, name: str) -> Path:
-    """Where a data root keeps its own list: "odom/test_09" → <root>/splits/odom/test_files_09.txt."""
+    """The file of a data root's own list: <root>/splits/odom/test_files_09.txt for "odom/test_09"."""
     folder, _, part = name.rpartition("/")
     part, _, rest = part.partition("_")
     return Path(root) / "splits" / folder / f"{part}_files{'_' + rest if rest else ''}.txt"
 
 
 def load_split(name: str, root: str | Path | None = None) -> Split:
-    """The list `name`: a text file of that path, the data root's own list, or a published list, in this order."""
+    """The list `name`: a text file if it ends in .txt, else the list of the data root, else the published list.
+
+    Raises `MdtkError` if there is none, or it is empty.
+    """
     if Path(name).suffix == ".txt":
         return _read_text(name, resolve_data(name))
     if root is not None and (own := text_path(root, name)).is_file():
@@ -57,7 +60,7 @@ def load_split(name: str, root: str | Path | None = None) -> Split:
         return Split(name, lines, f"published list {name}", text_sha256(lines))
     where = f"{text_path(root, name)} is not there, and " if root is not None else ""
     advice = _MADE.get(name, f"give a text file, or one of {', '.join(compact_splits.names())}")
-    raise MdtkError(f"split {name} not found: {where}it is no published list; {advice}")
+    raise MdtkError(f"split {name} not found: {where}it is not a published list; {advice}")
 
 
 def _read_text(name: str, path: Path) -> Split:
@@ -66,17 +69,17 @@ def _read_text(name: str, path: Path) -> Split:
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise MdtkError(f"split list cannot be read: {path} is not a text file; give one entry a line") from error
+        raise MdtkError(f"split list cannot be read: {path} is not a text file; give one entry per line") from error
     lines = tuple(line.strip() for line in text.splitlines() if line.strip())
     if not lines:
-        raise MdtkError(f"split list is empty: {path}; give one entry a line")
+        raise MdtkError(f"split list is empty: {path}; give one entry per line")
     return Split(name, lines, str(path), text_sha256(lines))
 
 
 def load_static_frames(root: str | Path | None = None) -> frozenset[tuple[str, int]]:
-    """(<date>/<drive>, frame) of the frames known to stand still.
+    """The frames of KITTI raw during which the car stands still, as pairs of "<date>/<drive>" and frame number.
 
-    From the root's own splits/static_frames.txt if it has one, else SfMLearner's published list (Zhou et al. 2017).
+    They come from splits/static_frames.txt of the root if it exists, else from SfMLearner's list (Zhou et al. 2017).
     """
     own = Path(root) / "splits" / "static_frames.txt" if root is not None else None
     if own is None or not own.is_file():
@@ -94,7 +97,7 @@ def load_static_frames(root: str | Path | None = None) -> frozenset[tuple[str, i
 
 
 def kitti_archives() -> list[str]:
-    """URLs of the KITTI raw archives that all lists together need: calibration of 5 days, and 61 drives."""
+    """The URLs of the KITTI raw archives that all lists need together: 5 of calibration, and 61 drives."""
     lists = ("eigen_full/train", "eigen/test", "benchmark/train", "benchmark/val")
     drives = {line.split("/")[1].split()[0] for name in lists for line in compact_splits.expand(name)}
     calibrations = {f"{drive[:10]}_calib" for drive in drives}

@@ -1,7 +1,7 @@
-"""KITTI's laser scans as depth maps, in the convention of the published "eigen" ground truth.
+"""Projects KITTI's laser scans to depth maps, in the convention of the published "eigen" ground truth.
 
-That convention (Eigen et al. 2014, as scored by every later paper) has habits of its own, kept because scores
-depend on them: 1-based pixels, the scanner's forward distance as depth, and its way with points that share a pixel.
+That convention (Eigen et al. 2014, as scored by every later paper) has three peculiarities, kept because scores depend
+on them: 1-based pixels, the scanner's forward distance as depth, and the choice among points that share a pixel.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from mdtk.core.files import require_file
 
 
 def read_points(path: Path) -> np.ndarray:
-    """A scan (N, 4) float32: x forward, y left, z up in metres, reflectance."""
+    """The points of a laser scan, (N, 4) float32: x forward, y left, z up in metres, and reflectance."""
     require_file(path, "laser scan", "extract the drive's velodyne_points (KITTI raw, *_sync.zip)")
     if path.stat().st_size % 16:
         raise MdtkError(f"laser scan cannot be read: {path} is not a whole number of points; extract it again")
@@ -23,10 +23,13 @@ def read_points(path: Path) -> np.ndarray:
 
 
 def generate(points: np.ndarray, projection: np.ndarray, size: tuple[int, int], forward: bool = True) -> np.ndarray:
-    """Depth map (H, W) float32 in metres of a scan, 0 where no point falls.
+    """The depth map (H, W) float32 of a scan in metres, 0 where no point falls.
 
-    points (N, 4) as `read_points` gives; projection (3, 4) velodyne → pixels; size (width, height): the published
-    maps take camera 2's for both cameras. forward: depth is the scanner's x (published); otherwise the camera's z.
+    Args:
+        points: (N, 4), see `read_points`.
+        projection: (3, 4), from the scanner's frame to pixels.
+        size: (width, height); the published maps have the size of camera 2 for both cameras.
+        forward: depth is the scanner's x, as published; otherwise the camera's z.
     """
     width, height = size
     ahead = points[points[:, 0] >= 0]
@@ -46,13 +49,13 @@ def generate(points: np.ndarray, projection: np.ndarray, size: tuple[int, int], 
 
 
 def _keep_nearest(depth: np.ndarray, rows: np.ndarray, columns: np.ndarray, values: np.ndarray) -> None:
-    """Where several points share an index, the pixel of the first of them takes the least of their depths.
+    """Where several points share an index, gives the pixel of the first of them the minimum of their depths.
 
     The published index is row·(W-1) + column - 1, so the last pixel of a row and the first of the next share one.
     """
     index = rows * (depth.shape[1] - 1) + columns - 1
     _, first, group, count = np.unique(index, return_index=True, return_inverse=True, return_counts=True)
-    least = np.full(len(first), np.inf)
-    np.minimum.at(least, group.reshape(-1), values)
+    minimum = np.full(len(first), np.inf)
+    np.minimum.at(minimum, group.reshape(-1), values)
     shared = count > 1
-    depth[rows[first[shared]], columns[first[shared]]] = least[shared]
+    depth[rows[first[shared]], columns[first[shared]]] = minimum[shared]

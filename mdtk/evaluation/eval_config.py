@@ -13,8 +13,8 @@ from yacs.config import CfgNode
 from mdtk.config import check, data_sets, differences, merge_mapping, override, read_recipe, set_of
 from mdtk.config.sections import PUBLISHED_BASELINE, DataSection, EvalSection
 from mdtk.core.errors import MdtkError
+from mdtk.datasets.catalogue import absent_reason, build_eval_reader, build_reader
 from mdtk.datasets.reader import DatasetReader
-from mdtk.datasets.registry import absent_reason, build_eval_reader, build_reader
 from mdtk.evaluation.baselines import Baselines
 from mdtk.evaluation.ground_truth import read_baselines
 from mdtk.evaluation.scoring.protocols import Protocol, get_protocol

@@ -16,22 +16,25 @@ Array = TypeVar("Array", np.ndarray, Tensor)
 
 
 def intrinsics(fx: float, fy: float, cx: float, cy: float) -> np.ndarray:
-    """K (3, 3) float64 from pixels."""
+    """The matrix K (3, 3) float64 of focal lengths and principal point in pixels."""
     return np.array([[fx, 0.0, cx], [0.0, fy, cy], [0.0, 0.0, 1.0]])
 
 
 def fraction_intrinsics(fx: float, fy: float, cx: float, cy: float, size: tuple[int, int]) -> np.ndarray:
-    """K (3, 3) float64 in pixels of an image of `size` = (width, height) from fractions of it, the nominal form."""
+    """K (3, 3) float64 in pixels of an image of `size` = (width, height).
+
+    `fx` and `cx` are fractions of the width, `fy` and `cy` of the height: the nominal form of published recipes.
+    """
     width, height = size
     return intrinsics(fx * width, fy * height, cx * width, cy * height)
 
 
 def _copy(K: Array) -> Array:
-    return K.clone() if isinstance(K, Tensor) else K.copy()
+    return np.array(K) if isinstance(K, np.ndarray) else K.clone()
 
 
 def resize_K(K: Array, size: tuple[float, float], new_size: tuple[float, float]) -> Array:
-    """K of the image resized from `size` to `new_size` (width, height): u' = (u + 0.5) s - 0.5."""
+    """K of the image after resizing from `size` to `new_size` (width, height): u' = (u + 0.5) s - 0.5."""
     K = _copy(K)
     for row, (old, new) in enumerate(zip(size, new_size, strict=True)):
         scale = new / old
@@ -42,7 +45,7 @@ def resize_K(K: Array, size: tuple[float, float], new_size: tuple[float, float])
 
 
 def scale_K(K: Array, factor: float) -> Array:
-    """K with its first two rows times `factor`: the published pyramid rule, half a pixel off `resize_K`."""
+    """K with its first two rows times `factor`: the published rule for pyramids, half a pixel off `resize_K`."""
     K = _copy(K)
     K[..., :2, :] *= factor
     return K
@@ -80,9 +83,11 @@ def flip_box(box_4: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def magnified_crop_K(K_b33: Tensor, box_b4: Tensor) -> Tensor:
-    """K of a crop of the magnified image: exact for any principal point, each item with its own K.
+    """K (B, 3, 3) of a crop of the magnified image, exact for any principal point; each item has its own crop.
 
-    Args: K_b33 of the whole image; box_b4 = magnification in x and in y, left and top in magnified pixels.
+    Args:
+        K_b33: intrinsics of the whole image.
+        box_b4: magnification in x and in y, and the left and top edge of the crop in magnified pixels.
     """
     K = K_b33.clone()
     ratio, corner = box_b4[:, :2], box_b4[:, 2:]
@@ -92,15 +97,15 @@ def magnified_crop_K(K_b33: Tensor, box_b4: Tensor) -> Tensor:
 
 
 def inverse_K(K_b33: Tensor) -> Tensor:
-    """Closed-form inverse of a pinhole K without skew (no solver, no host synchronisation)."""
+    """The inverse (B, 3, 3) of pinhole intrinsics without skew, in closed form: a solver would wait for the device."""
     fx, fy, cx, cy = K_b33[..., 0, 0], K_b33[..., 1, 1], K_b33[..., 0, 2], K_b33[..., 1, 2]
     zero, one = torch.zeros_like(fx), torch.ones_like(fx)
     rows = [1 / fx, zero, -cx / fx, zero, 1 / fy, -cy / fy, zero, zero, one]
-    return torch.stack(rows, -1).unflatten(-1, (3, 3))
+    return torch.unflatten(torch.stack(rows, -1), -1, (3, 3))
 
 
 def pixel_rays(matrix_b33: Tensor, height: int, width: int) -> Tensor:
-    """`matrix` times (u, v, 1) for every pixel: (B, 3, H, W). With K⁻¹ these are the rays of depth 1."""
+    """`matrix_b33` times (u, v, 1) for every pixel, (B, 3, H, W). With K⁻¹ these are the viewing rays at depth 1."""
     u = torch.arange(width, device=matrix_b33.device, dtype=matrix_b33.dtype)
     v = torch.arange(height, device=matrix_b33.device, dtype=matrix_b33.dtype)
     column = matrix_b33[:, :, 0, None] * u + matrix_b33[:, :, 2, None]  # B 3 W
@@ -109,5 +114,5 @@ def pixel_rays(matrix_b33: Tensor, height: int, width: int) -> Tensor:
 
 
 def backproject(depth_b1hw: Tensor, K_b33: Tensor) -> Tensor:
-    """Points (B, 3, H, W) in the camera frame, in the unit of depth (z along the optical axis)."""
+    """The 3D point of every pixel, (B, 3, H, W) in the camera frame and the unit of depth; depth is z."""
     return depth_b1hw * pixel_rays(inverse_K(K_b33), *depth_b1hw.shape[-2:])

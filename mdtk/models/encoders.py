@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import timm
 import torch
-from timm.models import is_model_in_modules
+from timm.models import FeatureInfo, is_model_in_modules
 from torch import Tensor, nn
 
 from mdtk.core.errors import MdtkError
@@ -70,7 +70,7 @@ class Encoder(FeaturePyramid):
         super().__init__()
         self.backbone = backbone
         self.context = context
-        info: Any = backbone.feature_info
+        info = _feature_info(backbone)
         reductions, channels = list(info.reduction()), list(info.channels())
         # Of several features of one size the deepest is the most useful; the others feed into it.
         last_of_size = {reduction: index for index, reduction in enumerate(reductions)}
@@ -101,6 +101,11 @@ class Coarsest(FeaturePyramid):
 
     def forward(self, images_bchw: Tensor) -> list[Tensor]:
         return self.encoder(images_bchw)[-1:]
+
+
+def _feature_info(backbone: nn.Module) -> FeatureInfo:
+    """timm's description of the features that a backbone with `features_only` returns."""
+    return cast(FeatureInfo, backbone.feature_info)
 
 
 def is_hrnet(name: str) -> bool:
@@ -142,8 +147,7 @@ def build_encoder(
     _set_hrnet_fuse(backbone, name, key, hrnet_fuse)
     context = None
     if context_stem:
-        info: Any = backbone.feature_info
-        if 1 in info.reduction():
+        if 1 in _feature_info(backbone).reduction():
             raise MdtkError(f"MODEL.CONTEXT_STEM: {name} already has a full-resolution feature; set it to False")
         context = ContextStem(3 * in_frames, _plain_stem(backbone))
     encoder = Encoder(backbone, context=context, last_only=last_only)

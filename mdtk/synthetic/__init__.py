@@ -1,6 +1,6 @@
-"""The synthetic world that stands in for the datasets: rendered streets and rooms in every dataset's real layout.
+"""The sample world: rendered streets and rooms in the file layout of every dataset, in place of the real data.
 
-`make_sample` writes it; `make_drive(spec).render(frame, side)` gives one frame with its exact depth and pose.
+`make_sample` writes it to disk; `make_drive(spec).render(frame, side)` gives one frame with its exact depth and pose.
 """
 
 from mdtk.synthetic.drive import Drive, DriveSpec, make_drive

@@ -1,4 +1,4 @@
-"""Cityscapes' layout: video snippets, cameras that differ from city to city, and disparity of the annotated frames."""
+"""The sample world in Cityscapes' layout: video snippets, a camera for each city, disparity of annotated frames."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from mdtk.synthetic.world_files import Task, chunks, missing, write_lines, write
 
 WIDTH, HEIGHT = 2048, 1024
 ANNOTATED = 19  # the frame of a snippet that has a disparity and a camera file
-HELD_OUT = 4  # training triplets that become the validation list
+HELD_OUT = 4  # number of training triplets that become the validation list
 _GAP = 2  # frames between the members of a training triplet
-_MAX_DEPTH = 200.0  # metres; beyond, the disparity is unknown
-_PACE = 0.55  # seventeen frames a second, where KITTI has ten
+_MAX_DEPTH = 200.0  # metres, beyond which the disparity is unknown
+_PACE = 0.55  # slower per frame than KITTI: seventeen frames per second instead of ten
 
 
 @dataclass(frozen=True)
@@ -35,26 +35,28 @@ class City:
     center: tuple[float, float]  # u0, v0
     baseline: float  # metres
     snippets: int
-    place: int  # of its first snippet
+    place: int  # number of the street of its first snippet
 
     @property
     def camera(self) -> Camera:
+        """The camera of all images of the city."""
         return Camera(*self.focal, *self.center, WIDTH, HEIGHT)
 
     def frame_name(self, snippet: int, frame: int) -> str:
+        """Cityscapes' name of a frame, without suffix."""
         return f"{self.name}_{snippet:06d}_{frame:06d}"
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much of it a scale makes. `span`: the frames of a training snippet."""
+    """How much data a scale makes."""
 
     cities: tuple[City, ...]
-    span: range
+    span: range  # frames of a training snippet
 
 
 def _cities(train: tuple[int, ...], test: tuple[int, ...]) -> tuple[City, ...]:
-    """Invented cities, so that no published list can mean them; snippets of each as given."""
+    """Cities with the given numbers of snippets. No published list names one of them."""
     known = (
         ("lindau", "train", (2262.52, 2265.30), (1096.98, 513.14), 0.209313),
         ("wismar", "train", (2230.10, 2228.40), (1008.35, 527.90), 0.222126),
@@ -74,7 +76,7 @@ SIZES = {
 
 
 def tasks(root: Path, scale: str, seed: int) -> list[Task]:
-    """Everything that needs rendering."""
+    """The pieces of work that render the files which do not exist yet."""
     work = []
     for city in SIZES[scale].cities:
         span = SIZES[scale].span if city.split == "train" else range(ANNOTATED, ANNOTATED + 1)
@@ -86,7 +88,7 @@ def tasks(root: Path, scale: str, seed: int) -> list[Task]:
 
 
 def finish(root: Path, scale: str, seed: int) -> None:
-    """The camera files and the split lists."""
+    """Writes the camera files and the split lists."""
     lists: dict[str, list[str]] = {"train": [], "test": []}
     for city in SIZES[scale].cities:
         span = SIZES[scale].span
@@ -96,7 +98,7 @@ def finish(root: Path, scale: str, seed: int) -> None:
             write_text(root / "camera" / city.split / city.name / name, camera_json(city))
             frames = triplets if city.split == "train" else [ANNOTATED]
             lists[city.split] += [f"{city.name} {city.frame_name(snippet, frame)}" for frame in frames]
-    if len(lists["train"]) > HELD_OUT:  # as the published list: validation takes frames of the training cities
+    if len(lists["train"]) > HELD_OUT:  # as in the published lists, validation uses frames of the training cities
         lists["val"] = lists["train"][-HELD_OUT:]
         del lists["train"][-HELD_OUT:]
     for split, lines in lists.items():
@@ -104,7 +106,7 @@ def finish(root: Path, scale: str, seed: int) -> None:
 
 
 def camera_json(city: City) -> str:
-    """A camera file as Cityscapes writes it."""
+    """The text of a camera file in Cityscapes' form."""
     camera = city.camera
     extrinsic = {
         "baseline": city.baseline,
@@ -120,19 +122,19 @@ def camera_json(city: City) -> str:
 
 
 def snippet_drive(city: City, snippet: int, seed: int) -> Drive:
-    """The drive that a snippet of thirty frames shows."""
+    """The drive of a snippet of thirty frames."""
     return make_drive(DriveSpec(seed, city.place + snippet, 30, Rig(64, 64, 64.0), oncoming=1, pace=_PACE))
 
 
 def image(city: City, drive: Drive, frame: int) -> np.ndarray:
-    """(1024, 2048, 3) uint8 RGB: drawn at half size, enlarged; pixel and camera still agree."""
+    """The image (1024, 2048, 3) uint8 RGB of a frame, rendered at half size and enlarged, which keeps K exact."""
     half = city.camera.scaled(0.5)
     small = render_image(drive.scene, drive.scene.at(frame), half, drive.camera_to_world(frame, "l"))
     return cv2.resize(small, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
 
 
 def disparity(city: City, drive: Drive, frame: int) -> np.ndarray:
-    """(1024, 2048) uint16: 256 · baseline · fx / z + 1, and 0 where unknown."""
+    """The disparity (1024, 2048) uint16 of a frame: 256 · baseline · fx / z + 1, and 0 where unknown."""
     depth, _ = render_depth(drive.scene.at(frame), city.camera, drive.camera_to_world(frame, "l"))
     stored = np.rint(256 * city.baseline * city.camera.fx / np.maximum(depth, 1e-3) + 1)
     return np.where((depth < _MAX_DEPTH) & (stored <= 65535), stored, 0).astype(np.uint16)

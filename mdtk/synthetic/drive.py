@@ -1,4 +1,4 @@
-"""A drive through a street: where the rig is at every frame, what moves, and what its cameras see."""
+"""A drive through a street: the pose of the rig at every frame, the moving cars, and what the cameras see."""
 
 from __future__ import annotations
 
@@ -12,59 +12,59 @@ from mdtk.synthetic.rig import CAMERA_HEIGHT, Rig, rotation
 from mdtk.synthetic.scene import Scene, heading_axes
 from mdtk.synthetic.street import Street, build_street, plan_street
 
-STILL = 0.1  # metres a frame: less is standing still
+STILL = 0.1  # metres per frame below which the rig counts as standing still
 
 
 @dataclass(frozen=True)
 class DriveSpec:
-    """What makes a drive; everything else follows from it."""
+    """The parameters of a drive, from which everything else follows."""
 
     seed: int  # of the world
-    place: int  # of the street, unique in the world; its remainder by 3 gives the kind of street
+    place: int  # number of the street, unique in the world; its remainder by 3 gives the kind of street
     frames: int
     rig: Rig
     stops: bool = False  # the car stands still for some frames
     follows: bool = False  # a car ahead keeps the same speed
     oncoming: int = 1  # number of cars that come towards the camera
-    pace: float = 1.0  # multiplies the speed
+    pace: float = 1.0  # factor on the speed
 
 
 @dataclass(frozen=True)
 class Drive:
-    """A built drive."""
+    """A drive whose scene is built."""
 
     spec: DriveSpec
     scene: Scene
-    rig_to_world: np.ndarray  # (F, 4, 4): rectified camera 0 to the world
+    rig_to_world: np.ndarray  # (F, 4, 4), from rectified camera 0 to the world
     travelled: np.ndarray  # (F,) metres along the road
 
     def camera_to_world(self, frame: int, side: str) -> np.ndarray:
-        """(4, 4) of the left (`l`, image_02) or right (`r`, image_03) camera."""
+        """The pose (4, 4) of the left (`l`, image_02) or right (`r`, image_03) camera at a frame."""
         return self.spec.rig.camera_to_world(self.rig_to_world[frame], side)
 
     def render(self, frame: int, side: str = "l", supersample: int = 2) -> Frame:
-        """Image, depth, intrinsics, pose and moving-surface mask of one frame of one camera."""
+        """Renders one frame of one camera, with its depth, intrinsics, pose and mask of moving surfaces."""
         pose = self.camera_to_world(frame, side)
         return render_frame(self.scene, self.spec.rig.camera, pose, frame, supersample)
 
     def image(self, frame: int, side: str) -> np.ndarray:
-        """(h, w, 3) uint8 RGB."""
+        """The image (h, w, 3) uint8 RGB of one frame of one camera."""
         pose = self.camera_to_world(frame, side)
         return render_image(self.scene, self.scene.at(frame), self.spec.rig.camera, pose)
 
     def depth(self, frame: int, side: str) -> np.ndarray:
-        """(h, w) float32 camera z in metres."""
+        """The depth (h, w) float32, camera z in metres, of one frame of one camera."""
         pose = self.camera_to_world(frame, side)
         return render_depth(self.scene.at(frame), self.spec.rig.camera, pose)[0]
 
     def static_frames(self) -> list[int]:
-        """Frames without motion to a neighbour."""
+        """The frames that are closer than `STILL` to a neighbour."""
         steps = np.abs(np.diff(self.travelled)) < STILL
         return [int(f) for f in np.flatnonzero(np.append(steps, False) | np.append(False, steps))]
 
 
 def travelled(spec: DriveSpec) -> np.ndarray:
-    """(F,) metres along the road: 0.6 to 1.1 a frame (times `pace`), less around a stop."""
+    """The distance along the road in metres at each frame, (F,): 0.6 to 1.1 per frame times `pace`, less at a stop."""
     rng = np.random.default_rng([spec.seed, spec.place, 1])
     frame = np.arange(spec.frames - 1)
     base, swing = rng.uniform(0.75, 0.95), rng.uniform(0.05, 0.15)
@@ -77,7 +77,7 @@ def travelled(spec: DriveSpec) -> np.ndarray:
 
 
 def _poses(street: Street, s: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Rig poses on the right lane; the car sways with the road, not with time, so it is calm where it stands."""
+    """Poses of the rig in the right lane; it sways with the distance, not with time, so that it is calm at a stop."""
     phase, wave = rng.random(5), rng.uniform(7, 25, 5)
     poses = np.tile(np.eye(4), (len(s), 1, 1))
     for frame, along in enumerate(s):
@@ -93,7 +93,7 @@ def _poses(street: Street, s: np.ndarray, rng: np.random.Generator) -> np.ndarra
 def _tracks(
     spec: DriveSpec, lane: float, s: np.ndarray, rng: np.random.Generator
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    tracks = []
+    tracks: list[tuple[np.ndarray, np.ndarray]] = []
     if spec.follows:
         tracks.append((s + rng.uniform(8, 13), np.full(len(s), lane)))
     start = 25.0
@@ -106,7 +106,7 @@ def _tracks(
 
 @functools.lru_cache(maxsize=2)
 def make_drive(spec: DriveSpec) -> Drive:
-    """Builds the drive of a spec; the last two are kept, for callers that render frame by frame."""
+    """Builds the drive of a spec; the last two are cached for callers that render frame by frame."""
     s = travelled(spec)
     rng = np.random.default_rng([spec.seed, spec.place, 2])
     street = plan_street([spec.seed, spec.place, 3], float(s[-1]), spec.place % 3)

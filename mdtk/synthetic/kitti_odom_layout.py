@@ -1,4 +1,4 @@
-"""KITTI odometry's layout: sequences with calibration, times, and poses."""
+"""The sample world in KITTI odometry's layout: sequences with calibration, times and poses."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _TRAIN, _TEST = (0, 1), (9, 10)
 
 @dataclass(frozen=True)
 class Size:
-    """How much of it a scale makes."""
+    """How much data a scale makes."""
 
-    frames: tuple[int, int, int, int]  # of sequences 00, 01, 09, 10: at 0.9 m a frame, all longer than 100 m
+    frames: tuple[int, int, int, int]  # of sequences 00, 01, 09, 10; 0.9 m each, so that small ones exceed 100 m
     width: int
     height: int
     focal: float
@@ -35,7 +35,7 @@ SIZES = {
 
 
 def plan(scale: str, seed: int) -> dict[int, DriveSpec]:
-    """Sequence number → drive. The grey cameras coincide with the colour ones, so the poses are camera 2's too."""
+    """The drive of each sequence, by number. Grey and colour cameras coincide, so the poses are those of camera 2."""
     size = SIZES[scale]
     specs = {}
     for sequence, frames in zip((*_TRAIN, *_TEST), size.frames, strict=True):
@@ -45,7 +45,7 @@ def plan(scale: str, seed: int) -> dict[int, DriveSpec]:
 
 
 def tasks(root: Path, scale: str, seed: int) -> list[Task]:
-    """Everything that needs rendering."""
+    """The pieces of work that render the files which do not exist yet."""
     return [
         Task(functools.partial(_write_frames, root, sequence, spec, part), len(part))
         for sequence, spec in plan(scale, seed).items()
@@ -62,7 +62,7 @@ def _write_frames(root: Path, sequence: int, spec: DriveSpec, frames: range) -> 
 
 
 def finish(root: Path, scale: str, seed: int) -> None:
-    """Calibration, times, poses and split lists."""
+    """Writes calibration, times, poses and split lists."""
     specs = plan(scale, seed)
     for sequence, spec in specs.items():
         folder = root / "sequences" / f"{sequence:02d}"
@@ -74,13 +74,16 @@ def finish(root: Path, scale: str, seed: int) -> None:
 
 
 def pose_lines(camera_to_world: np.ndarray) -> list[str]:
-    """Twelve numbers a line: the camera's pose in the first camera's frame."""
+    """The lines of a pose file: twelve numbers, the upper rows of each pose relative to the first one."""
     relative = np.linalg.inv(camera_to_world[0]) @ camera_to_world
     return [" ".join(f"{value:.9e}" for value in pose[:3].ravel()) for pose in relative]
 
 
 def splits(specs: dict[int, DriveSpec], seed: int) -> dict[str, list[str]]:
-    """Published rules: frames 2…N−3 of both cameras, a tenth of them for validation; tests in order."""
+    """The lines of each split list by file name, after the published rules.
+
+    Frames 2…N−3 of both cameras are shuffled, and a tenth is for validation; test lists are in order.
+    """
     lines = [f"{q} {f} {side}" for q in _TRAIN for f in range(2, specs[q].frames - 2) for side in "lr"]
     lines = [lines[k] for k in np.random.default_rng([seed, 8]).permutation(len(lines))]
     held = -(-len(lines) // 10)

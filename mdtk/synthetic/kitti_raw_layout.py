@@ -1,4 +1,4 @@
-"""KITTI raw's layout: drives, calibration, LiDAR, improved ground truth, and the split lists that belong to them."""
+"""The sample world in KITTI raw's layout: drives, calibration, LiDAR, improved ground truth and split lists."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ import numpy as np
 from mdtk.core.files import write_text
 from mdtk.synthetic import lidar
 from mdtk.synthetic.drive import DriveSpec, make_drive
+from mdtk.synthetic.raster import SpinningRays
 from mdtk.synthetic.rig import Rig, calib_cam_to_cam, calib_velo_to_cam
 from mdtk.synthetic.world_files import Task, chunks, missing, write_bytes, write_lines, write_png
 
 _SIDES = (("l", "image_02"), ("r", "image_03"))
-_MARGIN = 5  # frames at a drive's ends without improved ground truth, as in the real set
+_MARGIN = 5  # frames at both ends of a drive without improved ground truth, as in the real dataset
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much of it a scale makes."""
+    """How much data a scale makes."""
 
-    train: int  # drives
+    train: int  # drives for training
     val: int
     test: int
-    train_frames: int
+    train_frames: int  # frames of a training drive
     val_frames: int
     test_frames: int
     dates: tuple[tuple[str, int, int, float], ...]  # name, width, height, focal length in pixels
-    lidar_steps: tuple[float, float]  # degrees in front, elsewhere
+    lidar_steps: tuple[float, float]  # degrees between rays, in front and elsewhere
     benchmark: tuple[int, int, int, float]  # images, width, height, focal length
 
 
@@ -57,24 +58,26 @@ SIZES = {
 
 @dataclass(frozen=True)
 class RawDrive:
-    """One drive of the sample."""
+    """One drive of the sample world."""
 
-    role: str  # train, val, test
+    role: str  # train, val or test
     date: str
     number: int
     spec: DriveSpec
 
     @property
     def name(self) -> str:
+        """KITTI's name of the drive."""
         return f"{self.date}_drive_{self.number:04d}_sync"
 
     @property
     def folder(self) -> str:
+        """The folder of the drive below the data root."""
         return f"{self.date}/{self.name}"
 
 
 def plan(scale: str, seed: int) -> list[RawDrive]:
-    """The drives: every third of them stops, every fourth follows a car; test drives do neither."""
+    """All drives. In training every third one stops and every fourth one follows a car."""
     size = SIZES[scale]
     rigs = [Rig(width, height, focal, k) for k, (_, width, height, focal) in enumerate(size.dates)]
     roles = ["train"] * size.train + ["val"] * size.val + ["test"] * size.test
@@ -97,7 +100,7 @@ def plan(scale: str, seed: int) -> list[RawDrive]:
 
 
 def tasks(root: Path, scale: str, seed: int) -> list[Task]:
-    """Everything that needs rendering."""
+    """The pieces of work that render the files which do not exist yet."""
     steps = SIZES[scale].lidar_steps
     drives = plan(scale, seed)
     work = [
@@ -115,7 +118,7 @@ def tasks(root: Path, scale: str, seed: int) -> list[Task]:
 
 
 def finish(root: Path, scale: str, seed: int) -> None:
-    """Calibration and split lists."""
+    """Writes calibration and split lists."""
     drives = plan(scale, seed)
     for drive in drives:
         write_text(root / drive.date / "calib_cam_to_cam.txt", calib_cam_to_cam(drive.spec.rig))
@@ -125,7 +128,7 @@ def finish(root: Path, scale: str, seed: int) -> None:
 
 
 def splits(drives: list[RawDrive], benchmark_images: int, seed: int) -> dict[str, list[str]]:
-    """File below `splits/` → its lines, under the published lists' names and rules (field-facts 4)."""
+    """The lines of each split list, by its path below `splits/`, with the names and rules of the published lists."""
     rng = np.random.default_rng([seed, 5])
     still = {drive.name: set(make_drive(drive.spec).static_frames()) for drive in drives}
     files = {
@@ -147,9 +150,9 @@ def splits(drives: list[RawDrive], benchmark_images: int, seed: int) -> dict[str
             files[f"{name}/{role}_files.txt"] = [lines[k] for k in rng.permutation(len(lines))]
     for drive in drives:
         if drive.role == "test":
-            chosen = [f for f in range(drive.spec.frames) if f % 3 != 2]
-            files["eigen/test_files.txt"] += [f"{drive.folder} {f:010d} l" for f in chosen]
-            improved = [f for f in chosen if _has_improved(f, drive.spec.frames)]
+            tested = [f for f in range(drive.spec.frames) if f % 3 != 2]
+            files["eigen/test_files.txt"] += [f"{drive.folder} {f:010d} l" for f in tested]
+            improved = [f for f in tested if _has_improved(f, drive.spec.frames)]
             files["eigen_benchmark/test_files.txt"] += [f"{drive.folder} {f} l" for f in improved]
     return files
 
@@ -166,7 +169,7 @@ def _write_frames(root: Path, drive: RawDrive, frames: range, lidar_steps: tuple
             _write_view(root / drive.folder, drive, frame, side, camera)
 
 
-def _write_sweep(folder: Path, drive: RawDrive, frame: int, rays) -> None:
+def _write_sweep(folder: Path, drive: RawDrive, frame: int, rays: SpinningRays) -> None:
     path = folder / "velodyne_points" / "data" / f"{frame:010d}.bin"
     if missing(path):
         write_bytes(path, lidar.sweep(make_drive(drive.spec), frame, rays).tobytes())
@@ -185,7 +188,7 @@ def _write_view(folder: Path, drive: RawDrive, frame: int, side: str, camera: st
 
 
 def _write_benchmark(root: Path, number: int, spec: DriveSpec) -> None:
-    """An image of the benchmark's test set, in the size that its server takes, and its intrinsics."""
+    """Writes a test image of the depth benchmark, in the size that its server expects, and its intrinsics."""
     path = root / "image" / f"{number:010d}.png"
     if missing(path):
         write_png(path, make_drive(spec).image((3 + 4 * number) % spec.frames, "l"))

@@ -1,4 +1,4 @@
-"""A LiDAR's sweep of a scene, and the semi-dense ground truth that is made from such sweeps."""
+"""A LiDAR's sweep of a scene, and semi-dense ground truth like the one that KITTI makes from such sweeps."""
 
 from __future__ import annotations
 
@@ -13,16 +13,20 @@ _ELEVATION = np.radians(np.concatenate([np.linspace(2.0, -8.33, 32), np.linspace
 
 
 def make_rays(front_step: float, rear_step: float) -> SpinningRays:
-    """64 beams; steps in degrees: fine within ±50° of straight ahead, coarse elsewhere (real sensors: 0.17°)."""
+    """Rays of 64 beams. Steps are in degrees: `front_step` within ±50° of straight ahead, `rear_step` elsewhere.
+
+    A real sensor has steps of 0.17°.
+    """
     front = np.arange(-50, 50, front_step)
     rear = np.arange(50, 180, rear_step)
     return SpinningRays(_ELEVATION, np.radians(np.sort(np.concatenate([-rear, front, rear]))))
 
 
 def sweep(drive: Drive, frame: int, rays: SpinningRays) -> np.ndarray:
-    """(N, 4) float32: x forward, y left, z up in metres, and reflectance 0…1, as `velodyne_points` holds them.
+    """The points of one sweep, (N, 4) float32: x forward, y left, z up in metres, and reflectance 0…1.
 
-    Seen from the LiDAR's own place, so it meets surfaces that the cameras do not. A few returns are lost.
+    They are seen from the LiDAR's own position, so that some lie on surfaces that the cameras do not see; a few returns
+    are lost.
     """
     pose = drive.spec.rig.velodyne(drive.rig_to_world[frame])
     world = drive.scene.at(frame)
@@ -35,9 +39,9 @@ def sweep(drive: Drive, frame: int, rays: SpinningRays) -> np.ndarray:
 
 
 def semi_dense(depth: np.ndarray, focal: float, center_y: float, seed: list[int]) -> np.ndarray:
-    """KITTI's improved ground truth of a dense depth: (h, w) uint16 = metres × 256, 0 where there is none.
+    """Improved ground truth like KITTI's from a dense depth (h, w) in metres: uint16, metres × 256, 0 where unknown.
 
-    Kept: up to 80 m, below the LiDAR's upper beam, away from depth edges, and about a third of the pixels.
+    About a third of the pixels is kept, up to 80 m, below the uppermost beam of the LiDAR and away from depth edges.
     """
     height = depth.shape[0]
     depth = np.minimum(depth, 1e4)  # the sky may be infinitely far

@@ -1,4 +1,4 @@
-"""Make3D's layout: single portrait images, and the laser's grid over each."""
+"""The sample world in Make3D's layout: single portrait images, each with the grid of a laser scan."""
 
 from __future__ import annotations
 
@@ -20,44 +20,47 @@ from mdtk.synthetic.world_files import Task, missing, write_bytes, write_lines
 
 # Focal lengths: the inverse of the image plane's size at distance 1 in the authors' release
 CAMERA = Camera(1704 / 0.70783777, 2272 / 0.946584169, 851.5, 1135.5, 1704, 2272)
-ROWS, COLUMNS = 55, 305  # of the laser's grid
-_MAX_DEPTH = 81.0  # metres; the sensor reports this for the sky
+ROWS, COLUMNS = 55, 305  # size of the laser grid
+_MAX_DEPTH = 81.0  # metres; the sensor reports this value for the sky
 _FRAMES = 6
 
 
 @dataclass(frozen=True)
 class Size:
-    """How many test images a scale makes."""
+    """How much data a scale makes."""
 
-    images: int
+    images: int  # test images
 
 
 SIZES = {"tiny": Size(1), "small": Size(4), "full": Size(16)}
 
 
 def image_id(number: int) -> str:
-    """In the style of the real ones."""
+    """The id of an image, in the style of the real ones."""
     return f"090101-12.{number:02d}.00-p-{7 * number + 1:03d}t000"
 
 
 def tasks(root: Path, scale: str, seed: int) -> list[Task]:
-    """Everything that needs rendering."""
+    """The pieces of work that render the files which do not exist yet."""
     return [Task(functools.partial(_write, root, number, seed), 12) for number in range(SIZES[scale].images)]
 
 
 def finish(root: Path, scale: str, seed: int) -> None:
-    """The split list."""
+    """Writes the split list."""
     write_lines(root / "splits/make3d/test_files.txt", (image_id(number) for number in range(SIZES[scale].images)))
 
 
 def view(seed: int, number: int) -> tuple[Scene, np.ndarray]:
-    """The place of an image: the street's scene at its moment, and camera-to-world (4, 4)."""
+    """The scene of an image and the pose (4, 4) of its camera."""
     drive = make_drive(DriveSpec(seed, 3000 + number, _FRAMES, Rig(64, 64, 64.0), oncoming=0))
     return drive.scene, drive.camera_to_world(_FRAMES - 1, "l")
 
 
 def grid_depth(seed: int, number: int) -> np.ndarray:
-    """(55, 305, 4) float64: y up, x, z in metres, and the depth that evaluations read (z, at most 81 m)."""
+    """The laser grid of an image, (55, 305, 4) float64: y up, x, z, and the depth that evaluations read, in metres.
+
+    That depth is z, at most 81 m.
+    """
     scene, pose = view(seed, number)
     sx, sy = COLUMNS / CAMERA.width, ROWS / CAMERA.height
     center = (CAMERA.cx + 0.5) * sx - 0.5, (CAMERA.cy + 0.5) * sy - 0.5
@@ -82,5 +85,5 @@ def _write(root: Path, number: int, seed: int) -> None:
 
 
 def _undated(mat: bytes) -> bytes:
-    """A .mat file without its date of writing (the first 116 bytes are free text): the same world, the same bytes."""
+    """A .mat file without its date (the first 116 bytes are free text), so that the same world has the same bytes."""
     return b"MATLAB 5.0 MAT-file, mdtk sample world".ljust(116) + mat[116:]

@@ -1,4 +1,4 @@
-"""NYU Depth v2's layout: raw frames of the distorting colour camera, and the labelled test set in both its forms.
+"""The sample world in NYU Depth v2's layout: raw frames with lens distortion, and both forms of the test set.
 
 Real recordings have 30 frames a second. Here every tenth frame is stored (every fifth in some scenes), so that the
 neighbours "10 raw frames apart" of the published lists exist by their time stamps.
@@ -21,8 +21,8 @@ from mdtk.synthetic.rooms import make_room
 from mdtk.synthetic.world_camera import Camera
 from mdtk.synthetic.world_files import Task, chunks, missing, write_bytes, write_lines
 
-RATE = 30.0  # raw frames a second
-STEP = 10  # raw frames between a list's neighbours
+RATE = 30.0  # raw frames per second
+STEP = 10  # raw frames between the neighbours in a list
 PINHOLE = Camera(518.85790117450188, 519.46961112127485, 325.58244941119034, 253.73616633400465, 640, 480)
 _DISTORTION = (
     0.20796615318809061,
@@ -33,26 +33,26 @@ _DISTORTION = (
 )
 RAW = Camera(PINHOLE.fx, PINHOLE.fy, PINHOLE.cx, PINHOLE.cy, 640, 480, _DISTORTION)
 _OFFSETS = (0, -4, -3, -2, -1, 1, 2, 3, 4)
-_TICKS = 60_000_000  # of the Kinect's clock, a second
+_TICKS = 60_000_000  # ticks per second of the Kinect's clock
 
 
 @dataclass(frozen=True)
 class RawScene:
-    """One recording. `still`: how many of its last stored frames the camera rests."""
+    """One recording."""
 
     name: str
-    place: int
-    count: int  # stored frames
-    stride: int  # raw frames between them
-    still: int = 0
-    role: str = "train"
+    place: int  # number of the room
+    count: int  # number of stored frames
+    stride: int  # raw frames between stored frames
+    still: int = 0  # number of stored frames at the end during which the camera rests
+    role: str = "train"  # or val
 
     def seconds(self, number: int) -> float:
-        """When the camera stood where it stands in stored frame `number`."""
+        """The time in seconds that gives the pose of stored frame `number`; it stops when the camera rests."""
         return min(number, self.count - 1 - self.still) * self.stride / RATE
 
     def file(self, number: int) -> str:
-        """Path below the root; the stamps jitter by a millisecond, as real ones do."""
+        """The path of a stored frame below the root; its time stamp jitters by a millisecond, as real ones do."""
         rng = np.random.default_rng([self.place, number])
         elapsed = number * self.stride / RATE + rng.uniform(-1e-3, 1e-3)
         start = 1294439200 + 1000 * self.place
@@ -62,11 +62,11 @@ class RawScene:
 
 @dataclass(frozen=True)
 class Size:
-    """How much of it a scale makes."""
+    """How much data a scale makes."""
 
     scenes: tuple[RawScene, ...]
     test_ids: tuple[int, ...]  # official numbers, from 1
-    labeled: int  # images in the labelled file
+    labeled: int  # number of images in the labelled file
 
 
 _SMALL = (
@@ -87,7 +87,7 @@ SIZES = {
 
 
 def tasks(root: Path, scale: str, seed: int) -> list[Task]:
-    """Everything that needs rendering; the labelled images are rendered into the per-image files first."""
+    """The pieces of work that render the files which do not exist yet; labelled images go to per-image files first."""
     size = SIZES[scale]
     work = [
         Task(functools.partial(_write_raw, root, scene, seed, part), 5 * len(part))
@@ -98,7 +98,7 @@ def tasks(root: Path, scale: str, seed: int) -> list[Task]:
 
 
 def finish(root: Path, scale: str, seed: int) -> None:
-    """The labelled file and the split lists."""
+    """Writes the labelled file and the split lists."""
     size = SIZES[scale]
     _write_mat(root, size)
     for number in range(1, size.labeled + 1):
@@ -112,7 +112,8 @@ def finish(root: Path, scale: str, seed: int) -> None:
 
 
 def train_lines(scene: RawScene) -> list[str]:
-    """Nine paths a line: frames 0, −4 … −1, 1 … 4, ten raw frames apart; only where the camera moves throughout."""
+    """The training lines of a scene: the paths of frames 0, −4 … −1, 1 … 4, ten raw frames apart, in all of which the
+    camera moves."""
     apart = STEP // scene.stride
     last = scene.count - 1 - scene.still
     targets = range(4 * apart, last - 4 * apart + 1)
@@ -120,13 +121,13 @@ def train_lines(scene: RawScene) -> list[str]:
 
 
 def raw_frame(scene: RawScene, seed: int, number: int, camera: Camera = RAW) -> Frame:
-    """A stored raw frame, through the colour camera's lens; or another camera in its place."""
+    """Renders a stored raw frame of the colour camera, or of another camera in its place."""
     room = make_room(seed, scene.place)
     return render_frame(room.scene, camera, room.camera_to_world(scene.seconds(number)))
 
 
 def labeled_frame(seed: int, number: int) -> Frame:
-    """A labelled image with its depth: a room of its own for every two of them, without distortion."""
+    """Renders a labelled image with its depth, without lens distortion; every two of them share a room."""
     room = make_room(seed, 100 + (number - 1) // 2)
     return render_frame(room.scene, PINHOLE, room.camera_to_world(11.0 * number))
 
@@ -154,7 +155,7 @@ def _write_labeled(root: Path, number: int, seed: int) -> None:
 
 
 def _write_mat(root: Path, size: Size) -> None:
-    """The official file's two datasets that count, in MATLAB's order: (N, 3, 640, 480) and (N, 640, 480)."""
+    """Writes the images (N, 3, 640, 480) and depths (N, 640, 480) of the official file, in MATLAB's order."""
     path = root / "nyu_depth_v2_labeled.mat"
     if not missing(path):
         return

@@ -1,4 +1,4 @@
-"""Things that stand in a street, added to a `SceneBuilder`."""
+"""Objects of a street, added to a `SceneBuilder`. A `point` is (x, z) on the ground in metres."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _CAR_COLORS = (
 )
 
 
-def add_car(builder: SceneBuilder, x: float, z: float, heading: float) -> None:
-    """A car (body and cabin) or a van, about 1.8 m wide, heading along `heading`, with its shadow on the ground."""
-    rng = builder.rng
+def add_car(builder: SceneBuilder, point: np.ndarray, heading: float) -> None:
+    """Adds a car (body and cabin) or a van, about 1.8 m wide, with its shadow on the ground."""
+    (x, z), rng = point, builder.rng
     color = np.array(_CAR_COLORS[rng.integers(len(_CAR_COLORS))]) * rng.uniform(0.85, 1.1)
     right, forward = heading_axes(heading)
     if rng.random() < 0.25:
@@ -38,9 +38,9 @@ def add_car(builder: SceneBuilder, x: float, z: float, heading: float) -> None:
     builder.quad(corner, 2 * reach[0], 2 * reach[1], (0, -1, 0), "asphalt", (3.0, 3.0), (0.35,) * 3, light=1.0)
 
 
-def add_building(builder: SceneBuilder, x: float, z: float, heading: float, size: tuple[float, float, float]) -> None:
-    """A block with windows; `size`: width across the heading, height, length along it."""
-    rng = builder.rng
+def add_building(builder: SceneBuilder, point: np.ndarray, heading: float, size: tuple[float, float, float]) -> None:
+    """Adds a block with windows; `size` is its width across the heading, height, and length along it."""
+    (x, z), rng = point, builder.rng
     facade = FACADES[rng.integers(len(FACADES))]
     metres = rng.uniform(5.5, 9.0)
     color = rng.uniform(0.75, 1.2) * rng.uniform(0.9, 1.1, 3)
@@ -49,9 +49,9 @@ def add_building(builder: SceneBuilder, x: float, z: float, heading: float, size
     )
 
 
-def add_tree(builder: SceneBuilder, x: float, z: float) -> None:
-    """A trunk and a crown of two or three balls."""
-    rng = builder.rng
+def add_tree(builder: SceneBuilder, point: np.ndarray) -> None:
+    """Adds a tree: a trunk and a crown of two or three balls."""
+    (x, z), rng = point, builder.rng
     trunk = rng.uniform(1.8, 2.8)
     builder.round((x, 0.0, z), rng.uniform(0.12, 0.25), trunk + 0.8, "bark", 1.2, (1.0, 1.0, 1.0), sphere=False)
     color = np.array([1.0, 1.0, 1.0]) * rng.uniform(0.8, 1.35) * rng.uniform(0.85, 1.15, 3)
@@ -62,9 +62,9 @@ def add_tree(builder: SceneBuilder, x: float, z: float) -> None:
         builder.round(center, radius, 0.0, "leaves", 2.0, color, sphere=True)
 
 
-def add_pole(builder: SceneBuilder, x: float, z: float, heading: float) -> None:
-    """A lamp post, or a traffic sign."""
-    rng = builder.rng
+def add_pole(builder: SceneBuilder, point: np.ndarray, heading: float) -> None:
+    """Adds a lamp post or a traffic sign."""
+    (x, z), rng = point, builder.rng
     sign = rng.random() < 0.4
     height = 2.6 if sign else rng.uniform(4.5, 7.0)
     tone = rng.uniform(0.5, 1.3)
@@ -77,7 +77,7 @@ def add_pole(builder: SceneBuilder, x: float, z: float, heading: float) -> None:
 
 
 def add_wall(builder: SceneBuilder, start: np.ndarray, end: np.ndarray, kind: str) -> None:
-    """A low wall, fence, or hedge between two ground points (x, z)."""
+    """Adds a low wall, a fence or a hedge, as `kind` says, between two points."""
     rng = builder.rng
     step = end - start
     heading = float(np.arctan2(step[0], step[1]))
@@ -92,17 +92,17 @@ def add_wall(builder: SceneBuilder, start: np.ndarray, end: np.ndarray, kind: st
     builder.box((middle[0], 0.0, middle[1]), size, heading, (texture,) * 4, tile, color)
 
 
-def add_billboard(builder: SceneBuilder, x: float, z: float, heading: float) -> None:
-    """A poster on a box, facing those who come along `heading`."""
-    rng = builder.rng
+def add_billboard(builder: SceneBuilder, point: np.ndarray, heading: float) -> None:
+    """Adds a poster on a box, which faces those who come along `heading`."""
+    (x, z), rng = point, builder.rng
     poster = POSTERS[rng.integers(len(POSTERS))]
     size = (rng.uniform(1.3, 2.4), rng.uniform(1.8, 2.8), 0.35)
     builder.box((x, 0.0, z), size, heading, ("concrete", poster, poster, "concrete"), None)
 
 
-def add_crate(builder: SceneBuilder, x: float, z: float, heading: float) -> None:
-    """A bin, a skip, or an electric cabinet."""
-    rng = builder.rng
+def add_crate(builder: SceneBuilder, point: np.ndarray, heading: float) -> None:
+    """Adds a box such as a bin, a skip or an electric cabinet."""
+    (x, z), rng = point, builder.rng
     texture = str(rng.choice(["planks", "concrete", "plain", "brick"]))
     size = (rng.uniform(0.5, 1.4), rng.uniform(0.7, 1.5), rng.uniform(0.5, 1.8))
     color = rng.uniform(0.5, 1.3, 3)

@@ -1,4 +1,4 @@
-"""Painted and photographic texture tiles, (SIZE, SIZE, 3) float32 in 0…1."""
+"""Texture tiles of the streets, (SIZE, SIZE, 3) float32 in 0…1: photographs, and pictures painted by rules."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FACADES = tuple(f"facade{number}" for number in range(8))
 
 
 def photograph(name: str) -> np.ndarray:
-    """A photograph that scikit-image's package holds, as a square RGB tile; grey ones have mean 0.5."""
+    """A photograph that comes with scikit-image, as a square RGB tile; grey ones get the mean 0.5."""
     try:
         image = np.asarray(getattr(skimage.data, name)())
     except (AttributeError, OSError, ModuleNotFoundError) as error:
@@ -33,7 +33,7 @@ def photograph(name: str) -> np.ndarray:
 
 
 def fractal_noise(rng: np.random.Generator, coarsest: int = 4, octaves: int = 6, gain: float = 0.65) -> np.ndarray:
-    """Sum of smoothly enlarged random grids (SIZE, SIZE), zero mean and unit deviation."""
+    """A sum of smoothly enlarged random grids, (SIZE, SIZE) with mean 0 and standard deviation 1."""
     total = np.zeros((SIZE, SIZE), np.float32)
     for octave in range(octaves):
         cells = min(coarsest << octave, SIZE)
@@ -43,8 +43,8 @@ def fractal_noise(rng: np.random.Generator, coarsest: int = 4, octaves: int = 6,
 
 
 def _tinted(grey: np.ndarray, color: tuple[float, float, float]) -> np.ndarray:
-    """A grey picture of mean 0.5, coloured: `color` is the mean colour."""
-    return np.clip(grey.reshape(SIZE, SIZE, -1) * (2 * np.float32(color)), 0, 1).astype(np.float32)
+    """A grey picture of mean 0.5, coloured so that its mean is `color`."""
+    return np.clip(grey.reshape(SIZE, SIZE, -1) * (2 * np.array(color, np.float32)), 0, 1).astype(np.float32)
 
 
 def _asphalt(rng: np.random.Generator, gravel: np.ndarray) -> np.ndarray:
@@ -62,7 +62,7 @@ def _asphalt(rng: np.random.Generator, gravel: np.ndarray) -> np.ndarray:
 def _paving(rng: np.random.Generator, moon: np.ndarray, joints: int, color: tuple[float, float, float]) -> np.ndarray:
     """Slabs, each of its own brightness, with dark joints."""
     slabs = rng.uniform(0.6, 1.35, (joints, joints)).astype(np.float32)
-    grey = cv2.resize(slabs, (SIZE, SIZE), interpolation=cv2.INTER_NEAREST)
+    grey: np.ndarray = cv2.resize(slabs, (SIZE, SIZE), interpolation=cv2.INTER_NEAREST)
     grey *= 0.5 + 0.2 * (moon[..., 0] - 0.5) + 0.05 * fractal_noise(rng, 16)
     step = SIZE // joints
     for edge in range(0, SIZE, step):
@@ -81,14 +81,14 @@ def _planks(rng: np.random.Generator) -> np.ndarray:
 
 def _window(rng: np.random.Generator, height: int, width: int, noise: np.ndarray) -> np.ndarray:
     """One window: frame, dark glass with a slanted reflection, maybe a curtain."""
-    frame = np.float32(rng.choice([0.9, 0.75, 0.2])) * np.float32([1, 0.98, 0.94])
+    frame = np.float32(rng.choice([0.9, 0.75, 0.2])) * np.array([1, 0.98, 0.94], np.float32)
     pane = np.empty((height, width, 3), np.float32)
     pane[:] = frame
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     slope = np.clip((x / width - y / height + rng.uniform(-0.5, 0.5)) * rng.uniform(0.3, 1.2), -0.3, 0.5)
     top, left = rng.integers(0, SIZE - height), rng.integers(0, SIZE - width)
     glass = 0.22 + 0.35 * np.maximum(slope, 0) + 0.07 * noise[top : top + height, left : left + width]
-    glass = glass[..., None] * np.float32([0.85, 1.0, 1.15])
+    glass = glass[..., None] * np.array([0.85, 1.0, 1.15], np.float32)
     if rng.random() < 0.4:
         glass[: int(height * rng.uniform(0.3, 0.9))] = np.float32(rng.uniform(0.45, 0.85, 3))
     edge = max(3, width // 14)
@@ -110,7 +110,7 @@ def _facade(rng: np.random.Generator, wall: np.ndarray) -> np.ndarray:
     if rng.random() < 0.7:
         for storey in range(1, storeys):
             y = storey * cell_h
-            tile[y - 6 : y + 6] = np.float32(rng.uniform(0.3, 0.85)) * np.float32([1, 0.97, 0.92])
+            tile[y - 6 : y + 6] = np.float32(rng.uniform(0.3, 0.85)) * np.array([1, 0.97, 0.92], np.float32)
     for storey in range(storeys):
         ground = storey == storeys - 1
         for bay in range(bays):
@@ -158,7 +158,7 @@ def _car_end(rng: np.random.Generator, lamp: tuple[float, float, float]) -> np.n
 def _glass(rng: np.random.Generator) -> np.ndarray:
     y, x = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32) / SIZE
     grey = 0.26 + 0.3 * np.clip(np.sin(5 * x + 3 * y + rng.uniform(0, 6)), 0, 1) + 0.10 * fractal_noise(rng, 5, 7, 0.8)
-    tile = grey[..., None] * np.float32([0.85, 1, 1.15])
+    tile = grey[..., None] * np.array([0.85, 1, 1.15], np.float32)
     for edge in (slice(0, 26), slice(SIZE - 26, SIZE)):
         tile[edge], tile[:, edge] = 0.75, 0.75
     return np.clip(tile, 0, 1)
@@ -166,7 +166,7 @@ def _glass(rng: np.random.Generator) -> np.ndarray:
 
 def _clouds(rng: np.random.Generator) -> np.ndarray:
     cover = 1 / (1 + np.exp(-2.5 * fractal_noise(rng, 3, 6, 0.6)))[..., None]
-    sky, cloud = np.float32([0.42, 0.56, 0.78]), np.float32([0.9, 0.91, 0.93])
+    sky, cloud = np.array([0.42, 0.56, 0.78], np.float32), np.array([0.9, 0.91, 0.93], np.float32)
     return np.clip(sky + cover * (cloud - sky), 0, 1)
 
 
@@ -181,10 +181,10 @@ def _treeline(rng: np.random.Generator, grass: np.ndarray) -> np.ndarray:
 
 
 def paint_all(seed: int) -> dict[str, np.ndarray]:
-    """Every texture by name; the painted ones vary with `seed`."""
+    """All textures of the streets by name; `seed` varies the painted ones."""
     rng = np.random.default_rng([seed, 7])
     photos = {name: photograph(name) for name in _PHOTOGRAPHS}
-    brick = np.ascontiguousarray(photos["brick"].transpose(1, 0, 2))  # courses lie level
+    brick = np.ascontiguousarray(photos["brick"].transpose(1, 0, 2))  # turned, so that the courses are level
     rough = 0.5 + 0.10 * fractal_noise(rng, 4) + 0.12 * (photos["gravel"][..., 0] - 0.5)
     walls = [
         _tinted(brick, (0.52, 0.30, 0.24)),

@@ -1,4 +1,4 @@
-"""Textures of the indoor scenes, (SIZE, SIZE, 3) float32 in 0…1."""
+"""Texture tiles of the indoor scenes, (SIZE, SIZE, 3) float32 in 0…1."""
 
 from __future__ import annotations
 
@@ -34,16 +34,15 @@ def _boards(rng: np.random.Generator) -> np.ndarray:
             tile[row * width : (row + 1) * width, max(x, 0) : max(x, 0) + 2] = 0.35
             x += length
         tile[row * width : row * width + 2] = 0.35
-    grain = rng.standard_normal((SIZE, 20)).astype(np.float32)
-    grain = cv2.resize(grain, (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
+    grain = cv2.resize(rng.standard_normal((SIZE, 20)).astype(np.float32), (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
     grey = tile * (0.55 + 0.06 * grain + 0.05 * fractal_noise(rng, 8))
-    return np.clip(grey[..., None] * np.float32([1.1, 0.82, 0.55]), 0, 1)
+    return np.clip(grey[..., None] * np.array([1.1, 0.82, 0.55], np.float32), 0, 1)
 
 
 def _shelves(rng: np.random.Generator) -> np.ndarray:
     """A bookcase seen from the front."""
     tile = np.full((SIZE, SIZE, 3), 0.12, np.float32)
-    board, rows = np.float32([0.45, 0.30, 0.18]), 4
+    board, rows = np.array([0.45, 0.30, 0.18], np.float32), 4
     height = SIZE // rows
     for row in range(rows):
         foot = (row + 1) * height - 12
@@ -78,11 +77,11 @@ def _cupboard(rng: np.random.Generator) -> np.ndarray:
             tile[top + 10 : bottom - 8, left + 42 : left + SIZE // 2 - 42] *= 1.15
         cv2.circle(tile, (SIZE // 2 + (22 if left else -22), 250), 10, 0.95, -1)
     tile[:, SIZE // 2 - 3 : SIZE // 2 + 3] = 0.15
-    return np.clip(tile[..., None] * np.float32([0.95, 0.85, 0.7]), 0, 1)
+    return np.clip(tile[..., None] * np.array([0.95, 0.85, 0.7], np.float32), 0, 1)
 
 
 def paint_rooms(seed: int) -> dict[str, np.ndarray]:
-    """Every indoor texture by name."""
+    """All textures of the indoor scenes by name, for a seed."""
     rng = np.random.default_rng([seed, 8])
     textures = {name: _wallpaper(rng) for name in WALLPAPERS} | {name: _fabric(rng) for name in FABRICS}
     ceiling = 0.72 + 0.05 * fractal_noise(rng, 6, 7, 0.8)
@@ -90,5 +89,5 @@ def paint_rooms(seed: int) -> dict[str, np.ndarray]:
         "boards": _boards(rng),
         "shelves": _shelves(rng),
         "cupboard": _cupboard(rng),
-        "ceiling": np.clip(ceiling[..., None] * np.float32([1, 0.98, 0.93]), 0, 1),
+        "ceiling": np.clip(ceiling[..., None] * np.array([1, 0.98, 0.93], np.float32), 0, 1),
     }

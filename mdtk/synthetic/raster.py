@@ -1,7 +1,7 @@
-"""Ray casting: the nearest surface along every ray of a grid, by analytic intersection inside each primitive's window.
+"""Ray casting: finds the nearest surface along every ray of a grid, by intersecting the rays with each primitive.
 
-Rays start at the sensor's origin, with directions in the sensor's frame; the result is the ray parameter, which is the
-z depth for a pinhole camera (directions with z = 1) and the range for a LiDAR (directions of unit length).
+Rays start at the origin of the sensor's frame. The result is the ray parameter, which is the depth z for a pinhole
+camera (whose directions have z = 1) and the range for a LiDAR (whose directions have unit length).
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import numpy as np
 
 from mdtk.synthetic.scene import Quads, Rounds
 
-NEAR = 0.05  # metres
-NOTHING = -1
+NEAR = 0.05  # metres; nearer surfaces are not seen
+NOTHING = -1  # the number of a primitive where a ray hits none
 
 
 @dataclass(frozen=True)
 class PinholeRays:
-    """The pixels of a camera, or a regular sub-pixel grid of them.
+    """The rays through the pixels of a camera, or through a regular grid of points in them.
 
     `x` (1 or h, w) and `y` (h, 1 or w) are normalised image coordinates. A point with normalised coordinates (x, y)
     falls on the grid index (fx x + cx, fy y + cy), to within `margin` where the lens distorts.
@@ -34,15 +34,19 @@ class PinholeRays:
 
     @property
     def shape(self) -> tuple[int, int]:
+        """The numbers of rows and columns."""
         return len(self.y), self.x.shape[1]
 
     def directions(self, rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Broadcastable x, y, z components in a window."""
+        """The components x, y, z of the directions in a window of rows and columns, broadcastable to its shape."""
         x, y = self.x[rows if len(self.x) > 1 else slice(None), columns], self.y[rows]
         return x, (y[:, columns] if y.shape[1] > 1 else y), np.ones((1, 1), np.float32)
 
     def windows(self, corners: np.ndarray) -> np.ndarray:
-        """(N, 4) row start, row stop, column start, column stop that hold each convex hull of `corners` (N, C, 3)."""
+        """The window of rays that contains each convex hull of `corners` (N, C, 3).
+
+        Returns (N, 4): start and stop of the rows, start and stop of the columns.
+        """
         behind = corners[..., 2] < NEAR
         z = np.maximum(corners[..., 2], NEAR)
         u, v = self.fx * corners[..., 0] / z + self.cx, self.fy * corners[..., 1] / z + self.cy
@@ -60,7 +64,7 @@ class PinholeRays:
 
 
 def _clip_near(corners: np.ndarray) -> np.ndarray:
-    """Where the edges between any two of the corners cross the near plane, and the corners in front of it."""
+    """The corners in front of the near plane, and the points where edges between any two corners cross it."""
     points = [c for c in corners if c[2] >= NEAR]
     for a in range(len(corners)):
         for b in range(a):
@@ -74,23 +78,25 @@ def _clip_near(corners: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class SpinningRays:
-    """A LiDAR: rows are beams, columns ascending azimuths; x forward, y left, z up, as a Velodyne reports."""
+    """The rays of a LiDAR: rows are beams, columns ascending azimuths; x is forward, y left, z up."""
 
     elevation: np.ndarray  # (beams,) radians, up is positive
     azimuth: np.ndarray  # (columns,) radians, left is positive, within −π…π
 
     @property
     def shape(self) -> tuple[int, int]:
+        """The numbers of beams and azimuths."""
         return len(self.elevation), len(self.azimuth)
 
     def directions(self, rows: slice, columns: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """See `PinholeRays.directions`."""
         elevation, azimuth = self.elevation[rows, None], self.azimuth[None, columns]
         flat = np.cos(elevation)
         z = np.broadcast_to(np.sin(elevation), np.broadcast_shapes(elevation.shape, azimuth.shape))
         return (flat * np.cos(azimuth)), (flat * np.sin(azimuth)), z
 
     def windows(self, corners: np.ndarray) -> np.ndarray:
-        """As `PinholeRays.windows`; all azimuths for a hull that may surround the sensor or straddle ±π."""
+        """See `PinholeRays.windows`; a hull that may surround the sensor or straddle ±π gets all azimuths."""
         azimuth = np.arctan2(corners[..., 1], corners[..., 0])
         middle = corners.mean(1)
         center = np.arctan2(middle[:, 1], middle[:, 0])
@@ -108,14 +114,16 @@ Rays = PinholeRays | SpinningRays
 
 
 def cast(rays: Rays, quads: Quads, rounds: Rounds, up: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The nearest hits.
+    """The nearest hit of every ray.
 
     Args:
-        rays: the grid; quads, rounds: primitives in the sensor's frame. up: (3,) the world's up in that frame.
+        rays: a grid of h x w rays.
+        quads, rounds: the primitives in the frame of the sensor.
+        up: (3,) the world's upward direction in that frame.
 
     Returns:
-        (h, w) float32 ray parameter, inf where nothing is hit; (h, w) int32 number of the primitive (quads, then
-        rounds), `NOTHING` where nothing is hit.
+        The ray parameter, (h, w) float32, inf where nothing is hit; and the number of the primitive, (h, w) int32,
+        counted through quads and then rounds, `NOTHING` where nothing is hit.
     """
     distance = np.full(rays.shape, np.inf, np.float32)
     number = np.full(rays.shape, NOTHING, np.int32)
@@ -150,7 +158,7 @@ def _cast_quads(rays: Rays, quads: Quads, distance: np.ndarray, number: np.ndarr
 
 
 def _nearest_depth(rays: Rays, corners: np.ndarray) -> np.ndarray:
-    """(N,) a lower bound of the ray parameter on each hull."""
+    """A lower bound of the ray parameter on each convex hull, (N,)."""
     if isinstance(rays, PinholeRays):
         return corners[..., 2].min(1)
     middle = corners.mean(1)
@@ -158,7 +166,7 @@ def _nearest_depth(rays: Rays, corners: np.ndarray) -> np.ndarray:
 
 
 def _dual(eu: np.ndarray, ev: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Vectors that read a and b off `a eu + b ev`."""
+    """The dual vectors (N, 3) whose dot products with `a eu + b ev` are a and b."""
     uu, vv, uv = (np.einsum("ij,ij->i", p, q)[:, None] for p, q in ((eu, eu), (ev, ev), (eu, ev)))
     scale = uu * vv - uv * uv
     return (vv * eu - uv * ev) / scale, (uu * ev - uv * eu) / scale
@@ -198,12 +206,12 @@ def _cast_rounds(
 
 
 def _nearer_root(a: np.ndarray, half_b: np.ndarray, c: np.float32) -> np.ndarray:
-    """The smaller root of a t² − 2 half_b t + c; NaN where there is none."""
+    """The smaller root t of a t² − 2 half_b t + c; NaN where there is none."""
     return (half_b - np.sqrt(half_b * half_b - a * c)) / a
 
 
 def _round_corners(rounds: Rounds, up: np.ndarray) -> np.ndarray:
-    """(M, 8, 3) corners of a box around each, in any frame whose up is `up`."""
+    """The corners (M, 8, 3) of a box around each cylinder and sphere, where `up` is the upward direction."""
     side = np.cross(up, [0.0, 0.0, 1.0] if abs(up[2]) < 0.9 else [1.0, 0.0, 0.0])
     side /= np.linalg.norm(side)
     other = np.cross(up, side)

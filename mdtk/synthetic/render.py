@@ -1,4 +1,4 @@
-"""One frame of a scene: image, depth, pose and what moves."""
+"""Renders one frame of a scene: its image, depth, and mask of moving surfaces."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from mdtk.synthetic.raster import NOTHING, cast
-from mdtk.synthetic.scene import Rounds, Scene, Snapshot
+from mdtk.synthetic.raster import NOTHING, Rays, cast
+from mdtk.synthetic.scene import Quads, Rounds, Scene, Snapshot
 from mdtk.synthetic.shade import shade
 from mdtk.synthetic.textures import load_atlas
 from mdtk.synthetic.world_camera import Camera
 
-_LENS_BLUR = 0.6  # pixels (deviation): a lens blurs more than a pixel's box; the image can then be interpolated
+_LENS_BLUR = 0.6  # standard deviation in pixels; blurred as by a lens, the image can be interpolated
 _RAYS_AT_ONCE = 2_000_000
 _BAND_OVERLAP = 4  # pixels: more than the blur reaches
 _UP = np.array([0.0, -1.0, 0.0])
@@ -21,7 +21,7 @@ _UP = np.array([0.0, -1.0, 0.0])
 
 @dataclass(frozen=True)
 class Frame:
-    """A rendered view. Everything belongs to the same pixels."""
+    """A rendered frame of a camera."""
 
     image: np.ndarray  # (h, w, 3) uint8 RGB
     depth: np.ndarray  # (h, w) float32 camera z in metres at the pixel centres; inf where nothing is
@@ -30,8 +30,8 @@ class Frame:
     moving: np.ndarray  # (h, w) bool: the surface moves in the world
 
 
-def _into(rays_to_world: np.ndarray, world: Snapshot):
-    """The primitives in a sensor's frame, and the world's up there."""
+def _into(rays_to_world: np.ndarray, world: Snapshot) -> tuple[Quads, Rounds, np.ndarray]:
+    """The primitives and the world's upward direction in the frame of a sensor."""
     rotation, position = rays_to_world[:3, :3], rays_to_world[:3, 3]
     quads = world.quads.transformed(rotation.T, -rotation.T @ position)
     r = world.rounds
@@ -39,13 +39,13 @@ def _into(rays_to_world: np.ndarray, world: Snapshot):
     return quads, rounds, rotation.T @ _UP
 
 
-def cast_world(rays, sensor_to_world: np.ndarray, world: Snapshot) -> tuple[np.ndarray, np.ndarray]:
-    """`raster.cast` for primitives in world coordinates."""
+def cast_world(rays: Rays, sensor_to_world: np.ndarray, world: Snapshot) -> tuple[np.ndarray, np.ndarray]:
+    """See `raster.cast`, for a sensor with the pose `sensor_to_world` (4, 4)."""
     return cast(rays, *_into(sensor_to_world, world))
 
 
 def render_depth(world: Snapshot, camera: Camera, camera_to_world: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(h, w) float32 camera z in metres at the pixel centres (inf: nothing), and the moving-surface mask."""
+    """Camera z in metres at the pixel centres, (h, w) float32 with inf where nothing is, and the mask of what moves."""
     depth, number = cast_world(camera.rays(), camera_to_world, world)
     return depth, world.looks.moving[np.maximum(number, 0)] & (number != NOTHING)
 
@@ -53,7 +53,10 @@ def render_depth(world: Snapshot, camera: Camera, camera_to_world: np.ndarray) -
 def render_image(
     scene: Scene, world: Snapshot, camera: Camera, camera_to_world: np.ndarray, supersample: int = 2
 ) -> np.ndarray:
-    """(h, w, 3) uint8 RGB: the mean of `supersample`² rays a pixel, blurred as by a lens; in bands, to spare memory."""
+    """The image (h, w, 3) uint8 RGB: the mean of `supersample`² rays per pixel, blurred as by a lens.
+
+    It is rendered in bands of rows, to save memory.
+    """
     band = max(8, _RAYS_AT_ONCE // (camera.width * supersample**2))
     if camera.distortion is not None or band >= camera.height:
         return _render_band(scene, world, camera, camera_to_world, supersample)

@@ -1,4 +1,4 @@
-"""Indoor scenes: a furnished room, and a camera held in the hand that looks about in it."""
+"""Indoor scenes: a furnished room, and a hand-held camera that looks around in it."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from mdtk.synthetic.rig import rotation
 from mdtk.synthetic.scene import Scene, SceneBuilder, heading_axes
 from mdtk.synthetic.textures import load_atlas
 
-_HEIGHT = 2.7  # metres of the ceiling above the floor
-_EYE = 1.45
+_HEIGHT = 2.7  # metres from the floor to the ceiling
+_EYE = 1.45  # metres from the floor to the camera
 
 
 @dataclass(frozen=True)
 class Room:
-    """A built room; the floor is centred on the world's origin."""
+    """A room whose floor is centred at the world's origin."""
 
     scene: Scene
     half_width: float
     half_length: float
-    wander: np.ndarray  # (9, 3): amplitude, angular frequency, phase of each motion of the hand
+    wander: np.ndarray  # (9, 3): amplitude, angular frequency and phase of each component of the motion
 
     def camera_to_world(self, seconds: float) -> np.ndarray:
-        """(4, 4) pose of the camera `seconds` after the recording began."""
+        """The pose (4, 4) of the camera `seconds` after the start of the recording."""
         amplitude, frequency, phase = self.wander.T
         m = amplitude * np.sin(frequency * seconds + phase)
         heading = self.wander[3, 2] * 2 + m[3] + m[4]
@@ -41,9 +41,10 @@ class Room:
 
 @functools.lru_cache(maxsize=2)
 def make_room(seed: int, place: int) -> Room:
-    """The room `place` of the world `seed`."""
+    """The room with the number `place` in the world of `seed`; the last two are cached."""
     rng = np.random.default_rng([seed, 2000 + place])
-    builder = SceneBuilder(load_atlas(seed).index, rng, ground_start=tuple(rng.uniform(0, 50, 2)))
+    start_x, start_z = rng.uniform(0, 50, 2)
+    builder = SceneBuilder(load_atlas(seed).index, rng, ground_start=(start_x, start_z))
     half_width, half_length = rng.uniform(2.1, 3.1), rng.uniform(2.5, 3.6)
     _shell(builder, half_width, half_length)
     for side in range(4):
@@ -53,7 +54,7 @@ def make_room(seed: int, place: int) -> Room:
 
 
 def _wander(rng: np.random.Generator, half_width: float, half_length: float) -> np.ndarray:
-    """About 0.2 m/s and 5°/s: some 7 cm and 2° between frames a third of a second apart."""
+    """A motion of about 0.2 m/s and 5°/s: some 7 cm and 2° between frames a third of a second apart."""
     amplitude = np.array([0.24 * half_width, 0.24 * half_length, 0.15, 0.45, 0.05, 0.10, 0.02, 0.04, 0.08])
     frequency = np.array([0.33, 0.27, 0.6, 0.19, 1.1, 0.23, 1.3, 0.5, 0.45]) * rng.uniform(0.85, 1.15, 9)
     return np.column_stack([amplitude, frequency, rng.uniform(0, 2 * np.pi, 9)])
@@ -82,13 +83,13 @@ def _shell(builder: SceneBuilder, half_width: float, half_length: float) -> None
 
 
 def _wall(side: int, half_width: float, half_length: float) -> tuple[float, float, float]:
-    """Heading from the room's middle, distance, and half the length of a wall."""
+    """The heading and distance of a wall from the middle of the room, and half its length."""
     heading = side * np.pi / 2
     return (heading, half_length, half_width) if side % 2 == 0 else (heading, half_width, half_length)
 
 
 def _along_wall(builder: SceneBuilder, side: int, half_width: float, half_length: float) -> None:
-    """Furniture with its back to a wall, from one corner to the other, and pictures above the low pieces."""
+    """Adds furniture along a wall, and pictures above the low pieces."""
     rng = builder.rng
     heading, distance, half = _wall(side, half_width, half_length)
     right, forward = heading_axes(heading)
@@ -105,7 +106,7 @@ def _along_wall(builder: SceneBuilder, side: int, half_width: float, half_length
 
 
 def _piece(builder: SceneBuilder, kind: str, place: np.ndarray, size: tuple[float, float], heading: float) -> float:
-    """A piece of furniture; returns its height. `size`: along and across the wall."""
+    """Adds a piece of furniture; `size` is its extent along and across the wall. Returns its height."""
     rng = builder.rng
     width, depth = size
     color = rng.uniform(0.7, 1.25) * rng.uniform(0.88, 1.12, 3)
@@ -130,8 +131,10 @@ def _piece(builder: SceneBuilder, kind: str, place: np.ndarray, size: tuple[floa
     return 0.0
 
 
-def _table(builder: SceneBuilder, place, size, heading: float, color) -> float:
-    """A table on four legs, with things on it."""
+def _table(
+    builder: SceneBuilder, place: np.ndarray, size: tuple[float, float], heading: float, color: np.ndarray
+) -> float:
+    """Adds a table on four legs, with things on it; returns its height."""
     rng = builder.rng
     width, depth = size
     height = rng.uniform(0.68, 0.78)
@@ -169,7 +172,7 @@ def _picture(builder: SceneBuilder, place: np.ndarray, heading: float) -> None:
 
 
 def _in_the_middle(builder: SceneBuilder, half_width: float, half_length: float) -> None:
-    """Chairs, boxes and stools between the walls and the space that the camera walks in."""
+    """Adds chairs and boxes between the walls and the space in which the camera moves."""
     rng = builder.rng
     for _ in range(rng.integers(3, 6)):
         angle = rng.uniform(0, 2 * np.pi)

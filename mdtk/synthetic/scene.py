@@ -1,4 +1,4 @@
-"""What a scene is made of: textured quads, upright cylinders, spheres; some of them move.
+"""Scenes of textured quads, upright cylinders and spheres, some of which move.
 
 World axes follow the camera convention: x right, y down, z forward, metres; the ground is y = 0, up is −y.
 A heading ψ turns z towards x: forward = (sin ψ, 0, cos ψ), right = (cos ψ, 0, −sin ψ).
@@ -12,18 +12,20 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike
 
+# Of one primitive: texture, tile, color, macro_start, macro_tile and moving, as in `Looks`.
+_Look = tuple[int, tuple[float, ...], np.ndarray, np.ndarray, float, bool]
 _SUN = np.array([0.45, -0.75, -0.48]) / np.linalg.norm([0.45, -0.75, -0.48])
 
 
 def heading_axes(heading: float) -> tuple[np.ndarray, np.ndarray]:
-    """(right, forward) unit vectors of a heading in radians."""
+    """The unit vectors to the right and forward for a heading in radians."""
     sin, cos = np.sin(heading), np.cos(heading)
     return np.array([cos, 0.0, -sin]), np.array([sin, 0.0, cos])
 
 
 @dataclass(frozen=True)
 class Quads:
-    """N parallelograms `origin + a edge_u + b edge_v`, 0 ≤ a, b ≤ 1, seen from the side that `normal` points to.
+    """N parallelograms `origin + a edge_u + b edge_v`, 0 ≤ a, b ≤ 1, visible from the side that `normal` points to.
 
     Texture coordinates in metres are `axis_u · X + start_u` and `axis_v · X + start_v`.
     """
@@ -37,7 +39,7 @@ class Quads:
     start: np.ndarray  # (N, 2)
 
     def transformed(self, rotation: np.ndarray, translation: np.ndarray) -> Quads:
-        """The quads in the frame `X' = rotation X + translation`; the textures travel with them."""
+        """The quads, with their textures, in the coordinates `X' = rotation X + translation`."""
         axis_u, axis_v = self.axis_u @ rotation.T, self.axis_v @ rotation.T
         start = self.start - np.stack([axis_u @ translation, axis_v @ translation], axis=1)
         return Quads(
@@ -53,21 +55,21 @@ class Quads:
 
 @dataclass(frozen=True)
 class Rounds:
-    """M upright cylinders (`sphere` false; `center` is the foot's) and spheres (`sphere` true)."""
+    """M spheres (where `sphere` is true) and upright cylinders (whose `center` is that of the foot)."""
 
     center: np.ndarray  # (M, 3)
     radius: np.ndarray  # (M,)
-    height: np.ndarray  # (M,) of a cylinder, upwards from its center
+    height: np.ndarray  # (M,) height of a cylinder above its foot
     sphere: np.ndarray  # (M,) bool
 
 
 @dataclass(frozen=True)
 class Looks:
-    """How each primitive looks: (P,) arrays in the order quads, rounds."""
+    """The appearance of each of P primitives, in the order quads, rounds."""
 
     texture: np.ndarray  # (P,) number in the atlas
     tile: np.ndarray  # (P, 2) metres that one tile covers
-    color: np.ndarray  # (P, 3) multiplies the texture; the light is in it
+    color: np.ndarray  # (P, 3) factor on the texture, which includes the light
     macro_start: np.ndarray  # (P, 2) metres: where the large-scale variation starts
     macro_tile: np.ndarray  # (P,) metres that one tile of it covers
     moving: np.ndarray  # (P,) bool
@@ -84,14 +86,14 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Scene:
-    """Static primitives, and rigid movers with a pose (x, z, heading) at every frame."""
+    """Static primitives, and rigid moving objects with a pose (x, z, heading) at every frame."""
 
     static: Snapshot
-    movers: list[tuple[Snapshot, np.ndarray]]  # (quads only, (F, 3))
+    movers: list[tuple[Snapshot, np.ndarray]]  # objects made of quads only, and their poses (F, 3)
     atlas_seed: int
 
     def at(self, frame: int) -> Snapshot:
-        """Everything as it stands at `frame`."""
+        """All primitives as they are at `frame`."""
         parts = [self.static]
         for body, poses in self.movers:
             x, z, heading = poses[frame]
@@ -118,16 +120,16 @@ def _merged(parts: list[Snapshot]) -> Snapshot:
 
 @dataclass
 class SceneBuilder:
-    """Collects primitives; `build()` stacks them."""
+    """Collects primitives, which `build` puts together."""
 
     texture_index: dict[str, int]
     rng: np.random.Generator
     moving: bool = False
-    ground_start: tuple[float, float] = (0.0, 0.0)  # metres: where level surfaces' textures start, the place's own
-    _quads: list[tuple] = field(default_factory=list)
-    _rounds: list[tuple] = field(default_factory=list)
-    _quad_looks: list[tuple] = field(default_factory=list)
-    _round_looks: list[tuple] = field(default_factory=list)
+    ground_start: tuple[float, float] = (0.0, 0.0)  # metres; where the textures of level surfaces start
+    _quads: list[tuple[np.ndarray, ...]] = field(default_factory=list)
+    _rounds: list[tuple[np.ndarray, float, float, bool]] = field(default_factory=list)
+    _quad_looks: list[_Look] = field(default_factory=list)
+    _round_looks: list[_Look] = field(default_factory=list)
 
     def quad(
         self,
@@ -145,10 +147,13 @@ class SceneBuilder:
         """Adds a parallelogram.
 
         Args:
-            tile: metres of one texture tile along u and v; None stretches one tile over the quad.
-            level: texture coordinates are the world's x and z (surfaces that join without a seam).
-            light: brightness; None takes it from the normal and the sun.
-            macro_tile: metres of the large-scale variation's tile.
+            origin, edge_u, edge_v, normal: see `Quads`.
+            texture: name of the texture.
+            tile: size of a texture tile along u and v in metres; None stretches one tile over the quad.
+            color: factor on the texture.
+            level: whether texture coordinates are the world's x and z, so that surfaces join without a seam.
+            light: brightness; None computes it from the normal and the direction of the sun.
+            macro_tile: size of a tile of the large-scale variation in metres.
         """
         origin, edge_u, edge_v, normal = (np.asarray(a, float) for a in (origin, edge_u, edge_v, normal))
         size = np.array([np.linalg.norm(edge_u), np.linalg.norm(edge_v)])
@@ -159,9 +164,9 @@ class SceneBuilder:
             axis_u, axis_v = edge_u / size[0], edge_v / size[1]
             start = -np.array([axis_u @ origin, axis_v @ origin])
         if tile is None:
-            tile = tuple(size)
+            tile = float(size[0]), float(size[1])
         elif not level:
-            start = start + np.array([self.rng.uniform(0, 2 * tile[0]), tile[1] - size[1]])  # foot on foot
+            start = start + np.array([self.rng.uniform(0, 2 * tile[0]), tile[1] - size[1]])  # a tile ends at the foot
         if light is None:
             light = 0.72 + 0.38 * max(0.0, float(normal @ _SUN))
         self._quads.append((origin, edge_u, edge_v, normal, axis_u, axis_v, start))
@@ -178,7 +183,7 @@ class SceneBuilder:
         color: ArrayLike,
         sphere: bool,
     ) -> None:
-        """Adds an upright cylinder (`center`: its foot) or a sphere; `tile`: metres of one texture tile."""
+        """Adds a sphere, or an upright cylinder whose foot is at `center`; a texture tile covers `tile` metres."""
         self._rounds.append((np.asarray(center, float), radius, height, sphere))
         macro = self.rng.uniform(0, 80, 2)
         look = (self.texture_index[texture], (tile, tile), np.asarray(color, float), macro, 23.0, False)
@@ -196,15 +201,18 @@ class SceneBuilder:
         """Adds an upright box without a floor.
 
         Args:
-            center: (x, y of the bottom, z). size: (width across, height, length along the heading), metres.
-            textures: (sides, front, back, top) names; None leaves a face out.
+            center: x, y of the bottom, and z, in metres.
+            size: width across the heading, height, and length along the heading, in metres.
+            heading: direction of the front, in radians.
+            textures: names for the sides, the front, the back and the top; None leaves a face out.
+            tile, color: see `quad`.
         """
         right, forward = heading_axes(heading)
-        width, height, length = size
+        width, height, length = np.asarray(size, float)
         center = np.asarray(center, float)
         down = np.array([0.0, height, 0.0])
         sides, front, back, lid = textures
-        faces = [  # u runs to the right for one who looks at the face, v down
+        faces = [  # seen from outside, u runs to the right and v down
             (sides, right * width / 2, forward * length, right),
             (sides, -right * width / 2, -forward * length, -right),
             (front, forward * length / 2, -right * width, forward),
@@ -218,7 +226,7 @@ class SceneBuilder:
             self.quad(corner, right * width, forward * length, (0, -1, 0), lid, tile, color)
 
     def build(self) -> Snapshot:
-        """Everything that was added."""
+        """The primitives that were added, as arrays."""
         quads = [np.stack([q[k] for q in self._quads]).astype(np.float64) for k in range(7)]
         rounds = self._rounds
         centers = np.stack([r[0] for r in rounds]) if rounds else np.zeros((0, 3))

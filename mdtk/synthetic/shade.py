@@ -1,16 +1,17 @@
-"""Colour of what the rays hit: Lambertian, so that a surface looks the same from everywhere."""
+"""Colours of the surfaces that rays hit. They are Lambertian: a surface looks the same from everywhere."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from mdtk.synthetic.raster import NOTHING, PinholeRays
-from mdtk.synthetic.scene import Snapshot
+from mdtk.synthetic.scene import Looks, Quads, Snapshot
 from mdtk.synthetic.textures import Atlas
 
-_ANISOTROPY = 2.0  # how much longer than wide a footprint may be before the texture is blurred across
-_EMPTY = np.float32([150, 165, 190])
+_ANISOTROPY = 2.0  # ratio of a footprint's sides above which the texture is blurred along the shorter one
+_EMPTY = np.array([150, 165, 190], np.float32)
 _SUN_SIDE = np.array([0.6, -0.64, -0.48])
+Pair = tuple[np.ndarray, np.ndarray]
 
 
 def shade(
@@ -22,11 +23,12 @@ def shade(
     position: np.ndarray,
     atlas: Atlas,
 ) -> np.ndarray:
-    """Colours of the hits.
+    """The colour that each ray sees.
 
     Args:
-        distance, number: (h, w) from `raster.cast`.
-        world: the primitives in world coordinates. rotation (3, 3), position (3,): camera to world.
+        distance, number: (h, w), see `raster.cast`.
+        world: the primitives in world coordinates.
+        rotation, position: (3, 3) and (3,), from the camera to the world.
 
     Returns:
         (h, w, 3) float32 in 0…255.
@@ -51,8 +53,10 @@ def shade(
     return color
 
 
-def _macro(number, looks, u, v, du, dv, atlas) -> np.ndarray:
-    """(h, w, 1) factor, about 1: the large-scale variation, so that no wall or lawn is only its tile repeated."""
+def _macro(
+    number: np.ndarray, looks: Looks, u: np.ndarray, v: np.ndarray, du: Pair, dv: Pair, atlas: Atlas
+) -> np.ndarray:
+    """The large-scale variation, a factor (h, w, 1) of about 1: no wall or lawn is only its tile repeated."""
     scale = 1 / np.take(looks.macro_tile, number)
     s = (u + np.take(looks.macro_start[:, 0], number)) * scale
     t = (v + np.take(looks.macro_start[:, 1], number)) * scale
@@ -62,14 +66,16 @@ def _macro(number, looks, u, v, du, dv, atlas) -> np.ndarray:
 
 
 def _footprint(ux: np.ndarray, vx: np.ndarray, uy: np.ndarray, vy: np.ndarray) -> np.ndarray:
-    """Extent of a sample from its extents along the image's x (ux, vx) and y (uy, vy)."""
+    """The extent of a sample from its extents along the image's x (ux, vx) and y (uy, vy)."""
     along_x, along_y = ux * ux + vx * vx, uy * uy + vy * vy
     longer, shorter = np.maximum(along_x, along_y), np.minimum(along_x, along_y)
     return np.sqrt(np.maximum(shorter, longer / np.float32(_ANISOTROPY**2)))
 
 
-def _quad_coordinates(rays, depth, number, quads):
-    """u, v in metres, and their derivatives per ray along x and y: du = (du/dx, du/dy), dv likewise.
+def _quad_coordinates(
+    rays: PinholeRays, depth: np.ndarray, number: np.ndarray, quads: Quads
+) -> tuple[np.ndarray, np.ndarray, Pair, Pair]:
+    """Texture coordinates u, v in metres, and their changes from ray to ray: du = (du/dx, du/dy), dv likewise.
 
     X = t d with t = c / (n·d), so dX/dx = t (d' − d (n·d') / (n·d)) where d' is the change of d from ray to ray.
     """
@@ -83,7 +89,8 @@ def _quad_coordinates(rays, depth, number, quads):
     n = [table(quads.normal[:, k]) for k in range(3)]
     facing = n[0] * dx + n[1] * dy + n[2]
     facing = np.where(np.abs(facing) < 1e-6, np.float32(1e-6), facing)
-    coordinates, changes = [], []
+    coordinates: list[np.ndarray] = []
+    changes: list[Pair] = []
     for axis, start in ((quads.axis_u, quads.start[:, 0]), (quads.axis_v, quads.start[:, 1])):
         g = [table(axis[:, k]) for k in range(3)]
         along = g[0] * dx + g[1] * dy + g[2]
@@ -98,8 +105,16 @@ def _quad_coordinates(rays, depth, number, quads):
     return coordinates[0], coordinates[1], changes[0], changes[1]
 
 
-def _round_coordinates(rays, depth, number, world, rotation, position, out) -> None:
-    """Overwrites the coordinates, derivatives and light of the rays that hit cylinders and spheres."""
+def _round_coordinates(
+    rays: PinholeRays,
+    depth: np.ndarray,
+    number: np.ndarray,
+    world: Snapshot,
+    rotation: np.ndarray,
+    position: np.ndarray,
+    out: tuple[np.ndarray, np.ndarray, Pair, Pair, np.ndarray],
+) -> None:
+    """Overwrites u, v, du, dv and light in `out` for the rays that hit cylinders and spheres."""
     first = len(world.quads.origin)
     rows, columns = np.nonzero(number >= first)
     if not len(rows):

@@ -1,4 +1,4 @@
-"""A street along a gently curved path: every drive has its own, drawn from its own seed."""
+"""A street along a gently curved path; every drive has its own street, made from its own seed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mdtk.synthetic import objects
-from mdtk.synthetic.scene import Scene, SceneBuilder, heading_axes
+from mdtk.synthetic.scene import Scene, SceneBuilder, Snapshot, heading_axes
 from mdtk.synthetic.textures import load_atlas
 
 _BEHIND, _AHEAD = 15.0, 130.0  # metres of street before the first and after the last frame
@@ -16,30 +16,30 @@ _STEP = 0.1
 
 @dataclass(frozen=True)
 class Path:
-    """The middle of the road by arc length, which starts at −`_BEHIND`."""
+    """The middle of the road, sampled by arc length s, which starts at −`_BEHIND` metres."""
 
     points: np.ndarray  # (n, 2) x, z every `_STEP` metres
     headings: np.ndarray  # (n,)
 
     def at(self, s: float) -> tuple[np.ndarray, float]:
-        """Point (x, z) and heading at arc length `s` metres."""
+        """The point (x, z) and the heading at arc length `s` in metres."""
         grid = np.arange(len(self.headings)) * _STEP - _BEHIND
         point = np.array([np.interp(s, grid, self.points[:, k]) for k in range(2)])
         return point, float(np.interp(s, grid, self.headings))
 
     def beside(self, s: float, lateral: float) -> tuple[np.ndarray, float]:
-        """Point `lateral` metres to the right of the path, and the path's heading."""
+        """The point (x, z) that is `lateral` metres to the right of the path at `s`, and the heading there."""
         point, heading = self.at(s)
         right, _ = heading_axes(heading)
         return point + lateral * right[[0, 2]], heading
 
     def clearance(self, point: np.ndarray) -> float:
-        """Metres from a point (x, z) to the path."""
+        """The distance in metres from a point (x, z) to the path."""
         return float(np.min(np.hypot(*(self.points[::5] - point).T)))
 
 
 def make_path(rng: np.random.Generator, length: float) -> Path:
-    """A path whose curvature is a sum of slow waves, at most about 1/45 per metre; heading 0 at s = 0."""
+    """A path whose curvature is a sum of slow waves, up to about 1/45 per metre, with heading 0 at s = 0."""
     s = np.arange(0, _BEHIND + length + _AHEAD, _STEP)
     curvature = np.zeros_like(s)
     for wavelength in rng.uniform(60, 220, 3):
@@ -53,19 +53,19 @@ def make_path(rng: np.random.Generator, length: float) -> Path:
 
 @dataclass(frozen=True)
 class Style:
-    """The character of a street, metres."""
+    """The properties of a street; lengths are in metres."""
 
     half_road: float
     sidewalk: float
-    setback: tuple[float, float]  # of the facades, from the sidewalk's far edge
-    parked: float  # chance that a parking place is taken
-    trees: float
-    ground: str
-    divided: bool  # by a strip with hedges, walls and trees
+    setback: tuple[float, float]  # minimum and maximum distance of the facades from the sidewalk
+    parked: float  # share of parking places that are taken
+    trees: float  # share of places on the sidewalk with a tree
+    ground: str  # texture
+    divided: bool  # whether a strip with hedges, walls and trees divides the road
 
 
-# Ranges of: half the road's width, sidewalk, nearest setback and how much farther the farthest is, share of parking
-# places taken, share of trees. Streets differ, so that the typical depth of a pixel says little about a new place.
+# For each kind the ranges of: half the road's width, sidewalk, minimum setback, maximum minus minimum setback, share of
+# parked cars, share of trees. Streets differ, so that the typical depth of a pixel says little about a new place.
 _KINDS = (
     ((4.8, 5.8), (1.5, 3.0), (0.0, 3.0), (2.0, 9.0), (0.25, 0.75), (0.0, 0.5)),  # a street with parked cars
     ((2.4, 3.0), (0.9, 1.4), (0.0, 0.3), (0.3, 2.0), (0.0, 0.0), (0.0, 0.0)),  # an alley between houses
@@ -73,8 +73,8 @@ _KINDS = (
 )
 
 
-def draw_style(rng: np.random.Generator, kind: int) -> Style:
-    """A street of a kind: 0 street, 1 alley, 2 avenue."""
+def make_style(rng: np.random.Generator, kind: int) -> Style:
+    """A random style for a kind of street: 0 street, 1 alley, 2 avenue."""
     half_road, sidewalk, near, farther, parked, trees = (rng.uniform(*limits) for limits in _KINDS[kind])
     ground = str(rng.choice(["grass", "grass", "paving", "gravel"]))
     return Style(half_road, sidewalk, (near, near + farther), parked, trees, ground, divided=kind == 2)
@@ -82,33 +82,33 @@ def draw_style(rng: np.random.Generator, kind: int) -> Style:
 
 @dataclass(frozen=True)
 class Street:
-    """A place: the path and the style are drawn first, so that cars can be planned before the street is built."""
+    """A street before it is built: its path and style, which moving cars are planned by."""
 
     path: Path
     style: Style
-    length: float  # metres to drive
+    length: float  # metres that the rig drives
     rng: np.random.Generator
-    ground_start: tuple[float, float]  # metres: every place has its own part of the asphalt and of the sky
+    ground_start: tuple[float, float]  # metres; every street has its own part of the asphalt and of the sky
 
     @property
     def lane(self) -> float:
-        """Metres from the path to where cars drive, two metres or more beside the parked ones."""
+        """The distance in metres from the path to the driving lane, which is 2 m or more beside parked cars."""
         return (0.5 if self.style.divided else 0.35) * (self.style.half_road - 1.9)
 
 
 def plan_street(seed: list[int], length: float, kind: int = 0) -> Street:
-    """The place of `seed`, for a drive of `length` metres; `kind` as in `draw_style`."""
+    """The street of `seed` for a drive of `length` metres; `kind` is that of `make_style`."""
     rng = np.random.default_rng(seed)
-    ground_start = tuple(np.random.default_rng([*seed, 9]).uniform(0, 300, 2))
-    return Street(make_path(rng, length), draw_style(rng, kind), length, rng, ground_start)
+    start_x, start_z = np.random.default_rng([*seed, 9]).uniform(0, 300, 2)
+    return Street(make_path(rng, length), make_style(rng, kind), length, rng, (start_x, start_z))
 
 
 def build_street(street: Street, atlas_seed: int, tracks: list[tuple[np.ndarray, np.ndarray]]) -> Scene:
-    """Builds a planned place; once, since it goes on drawing from its generator.
+    """Builds the scene of a planned street, once: it uses up the random numbers of the street's generator.
 
     Args:
-        tracks: (s, lateral) arrays, one value a frame, for each moving car; one that moves towards smaller s is
-            turned round.
+        tracks: for each moving car its arc length and its lateral position in metres at every frame; a car that moves
+            towards smaller s is turned round.
     """
     path, style, length = street.path, street.style, street.length
     builder = SceneBuilder(load_atlas(atlas_seed).index, street.rng, ground_start=street.ground_start)
@@ -138,7 +138,7 @@ def _ground(builder: SceneBuilder, path: Path, style: Style, length: float) -> N
 def _road_segment(
     builder: SceneBuilder, point: np.ndarray, heading: float, style: Style, length: float, dash: bool
 ) -> None:
-    """Road, both sidewalks with their kerbs, and maybe a dash; it overlaps its neighbours with the same texture."""
+    """Adds road, sidewalks, kerbs and maybe a dash; neighbours overlap, without a seam since their textures agree."""
     right, forward = heading_axes(heading)
     foot, along, half, walk = np.array([point[0], 0.0, point[1]]), forward * length, style.half_road, style.sidewalk
     strips = [  # lateral start, width, height, texture, tile, tone
@@ -172,10 +172,10 @@ def _buildings(builder: SceneBuilder, path: Path, style: Style, side: int, lengt
         turn = rng.normal(0, 0.05)
         point, heading = path.beside(s + front / 2, side * (edge + setback + depth / 2 + 0.05 * front))
         if path.clearance(point) > edge + np.hypot(depth, front) / 2 - 1.5 or setback < 12:
-            objects.add_building(builder, *point, heading + turn, size)
+            objects.add_building(builder, point, heading + turn, size)
         if setback > 2.5 and setback < 12 and rng.random() < 0.7:
-            ends = [path.beside(t, side * (edge + 0.5))[0] for t in (s + 0.5, s + front - 0.5)]
-            objects.add_wall(builder, *ends, str(rng.choice(["wall", "fence", "hedge"])))
+            start, end = (path.beside(t, side * (edge + 0.5))[0] for t in (s + 0.5, s + front - 0.5))
+            objects.add_wall(builder, start, end, str(rng.choice(["wall", "fence", "hedge"])))
         s += front + (rng.uniform(1.0, 5.0) if rng.random() < 0.35 else 0.0)
 
 
@@ -187,57 +187,57 @@ def _yard(builder: SceneBuilder, path: Path, s: float, front: float, edge: float
             continue
         kind = rng.integers(3)
         if kind == 0:
-            objects.add_car(builder, *point, heading + rng.choice([0.0, np.pi / 2]))
+            objects.add_car(builder, point, heading + rng.choice([0.0, np.pi / 2]))
         elif kind == 1:
-            objects.add_tree(builder, *point)
+            objects.add_tree(builder, point)
         else:
-            objects.add_crate(builder, *point, heading)
+            objects.add_crate(builder, point, heading)
 
 
 def _kerbside(builder: SceneBuilder, path: Path, style: Style, side: int, length: float) -> None:
-    """Parked cars at the kerb; trees, poles, and other things on the sidewalk."""
+    """Adds parked cars at the kerb, and trees, poles and other objects on the sidewalk."""
     rng = builder.rng
     end = length + _AHEAD - 30
     for s in np.arange(-_BEHIND, end, 5.9):
         if rng.random() < style.parked:
             lateral = side * (style.half_road - rng.uniform(0.85, 1.0))
             point, heading = path.beside(s + rng.uniform(-0.3, 0.3), lateral)
-            objects.add_car(builder, *point, heading + (np.pi if side < 0 else 0) + rng.normal(0, 0.02))
+            objects.add_car(builder, point, heading + (np.pi if side < 0 else 0) + rng.normal(0, 0.02))
     for s in np.arange(-_BEHIND, end, 4.0):
-        draw = rng.random()
-        if draw > 0.25 + style.trees:
+        chance = rng.random()
+        if chance > 0.25 + style.trees:
             continue
         lateral = side * (style.half_road + rng.uniform(0.4, style.sidewalk - 0.4))
         point, heading = path.beside(s + rng.uniform(-1.5, 1.5), lateral)
-        if draw < style.trees:
-            objects.add_tree(builder, *point)
-        elif draw < style.trees + 0.12:
-            objects.add_pole(builder, *point, heading)
-        elif draw < style.trees + 0.18:
-            objects.add_billboard(builder, *point, heading)
+        if chance < style.trees:
+            objects.add_tree(builder, point)
+        elif chance < style.trees + 0.12:
+            objects.add_pole(builder, point, heading)
+        elif chance < style.trees + 0.18:
+            objects.add_billboard(builder, point, heading)
         else:
-            objects.add_crate(builder, *point, heading)
+            objects.add_crate(builder, point, heading)
 
 
 def _dividing_strip(builder: SceneBuilder, path: Path, length: float) -> None:
-    """Hedges, walls, fences and trees in the middle of the road, with gaps."""
+    """Adds hedges, walls, fences and trees in the middle of the road, with gaps."""
     rng = builder.rng
     s = -_BEHIND
     while s < length + _AHEAD - 30:
         span = rng.uniform(5, 13)
         if rng.random() < 0.6:
-            ends = [path.beside(t, 0.0)[0] for t in (s, s + span)]
-            objects.add_wall(builder, *ends, str(rng.choice(["hedge", "hedge", "wall", "fence"])))
+            start, end = (path.beside(t, 0.0)[0] for t in (s, s + span))
+            objects.add_wall(builder, start, end, str(rng.choice(["hedge", "hedge", "wall", "fence"])))
         elif rng.random() < 0.6:
-            objects.add_tree(builder, *path.beside(s + span / 2, 0.0)[0])
+            objects.add_tree(builder, path.beside(s + span / 2, 0.0)[0])
         s += span + rng.uniform(0.5, 3)
 
 
 def _surroundings(builder: SceneBuilder, path: Path, length: float) -> None:
-    """A block at the end of the street, and a ring of far woods, so that every distance is bounded."""
+    """Adds a block at the end of the street and a ring of far woods, so that every depth is bounded."""
     rng = builder.rng
     point, heading = path.at(length + _AHEAD - 6)
-    objects.add_building(builder, *point, heading, (40.0, rng.uniform(8, 14), 8.0))
+    objects.add_building(builder, point, heading, (40.0, rng.uniform(8, 14), 8.0))
     middle, _ = path.at((length + _AHEAD - _BEHIND) / 2)
     radius, count = (length + _AHEAD + _BEHIND) / 2 + 70, 40
     for k in range(count):
@@ -250,10 +250,10 @@ def _surroundings(builder: SceneBuilder, path: Path, length: float) -> None:
         builder.quad(corner, right * width, (0, height, 0), -forward, "treeline", (26.0, 26.0), color)
 
 
-def _mover(builder: SceneBuilder, path: Path, s: np.ndarray, lateral: np.ndarray):
-    """A car and its pose (x, z, heading) at every frame."""
+def _mover(builder: SceneBuilder, path: Path, s: np.ndarray, lateral: np.ndarray) -> tuple[Snapshot, np.ndarray]:
+    """A car and its poses (x, z, heading) at every frame, (F, 3)."""
     body = SceneBuilder(builder.texture_index, builder.rng, moving=True)
-    objects.add_car(body, 0.0, 0.0, 0.0)
+    objects.add_car(body, np.zeros(2), 0.0)
     oncoming = s[-1] < s[0]
     poses = np.empty((len(s), 3))
     for frame, (along, beside) in enumerate(zip(s, lateral, strict=True)):

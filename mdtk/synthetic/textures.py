@@ -1,4 +1,4 @@
-"""The sample world's textures: scikit-image's photographs and painted facades, in one mip-mapped atlas.
+"""All textures of the sample world in one mip-mapped atlas.
 
 Every texture is a square of `SIZE` texels that repeats mirrored, so that it has no seam. The level of detail follows
 the footprint of a sample on the surface (Williams 1983, "Pyramidal parametrics"): far surfaces do not shimmer.
@@ -21,8 +21,8 @@ _COLUMNS = 6
 class Atlas:
     """All textures and their mip levels in one uint8 image, so that one `cv2.remap` samples them together."""
 
-    def __init__(self, textures: dict[str, np.ndarray]):
-        """`textures`: name → (SIZE, SIZE, 3) float32 in 0…1."""
+    def __init__(self, textures: dict[str, np.ndarray]) -> None:
+        """An atlas of `textures`, each (SIZE, SIZE, 3) float32 in 0…1, by name."""
         self.names = list(textures)
         self.index = {name: number for number, name in enumerate(self.names)}
         rows = -(-len(self.names) // _COLUMNS)
@@ -31,7 +31,7 @@ class Atlas:
         self._x = np.zeros((LEVELS, len(self.names)), np.float32)
         self._y = np.zeros((LEVELS, len(self.names)), np.float32)
         for number, name in enumerate(self.names):
-            level_image = textures[name].astype(np.float32)
+            level_image: np.ndarray = textures[name].astype(np.float32)
             top = 0
             for level, side in enumerate(sides):
                 x, y = (number % _COLUMNS) * side, top + (number // _COLUMNS) * side
@@ -42,10 +42,10 @@ class Atlas:
                 level_image = cv2.resize(level_image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
 
     def sample(self, texture: np.ndarray, s: np.ndarray, t: np.ndarray, footprint: np.ndarray) -> np.ndarray:
-        """Trilinear look-up.
+        """Trilinearly interpolated samples.
 
         Args:
-            texture: (h, w) number of each sample's texture.
+            texture: (h, w) number of the texture of each sample.
             s, t: (h, w) texture coordinates; 0…1 is one tile, the next tile is mirrored.
             footprint: (h, w) extent of the sample in tiles.
 
@@ -75,5 +75,5 @@ def _mirror(s: np.ndarray) -> np.ndarray:
 
 @functools.lru_cache(maxsize=2)
 def load_atlas(seed: int) -> Atlas:
-    """The atlas of a world's seed; painted once in each process."""
+    """The atlas of the world with this seed, painted once in each process."""
     return Atlas(paint_all(seed) | paint_rooms(seed))

@@ -1,4 +1,4 @@
-"""Makes the sample: plans the work of every dataset, shares it among processes, stamps what is finished."""
+"""Makes the sample world: plans the files of every dataset, renders them in processes, and records what is finished."""
 
 from __future__ import annotations
 
@@ -39,18 +39,20 @@ def make_sample(
     only: Sequence[str] | None = None,
     jobs: int | None = None,
 ) -> dict[str, str]:
-    """Writes the sample world below `output`; the bytes depend on scale and seed only, not on `jobs`.
+    """Writes the sample world below `output`; its bytes depend on `scale` and `seed` only.
 
-    A dataset that is finished is left alone; an interrupted one is completed.
+    A finished dataset is kept, an interrupted one is completed.
 
     Args:
-        only: names in `LAYOUTS`; None is all. jobs: processes; None is the number of CPUs this process may use.
+        scale: how much is made, one of `SCALES`.
+        only: names of datasets in `LAYOUTS`; None is all.
+        jobs: number of processes; None is the number of CPUs that this process may use.
 
     Returns:
-        DatasetReader → "made" or "reused".
+        "made" or "reused" for each dataset.
 
     Raises:
-        MdtkError: `output` holds another world, or other data.
+        MdtkError: `output` holds another sample world or other data.
     """
     output = Path(output)
     datasets = list(only or LAYOUTS)
@@ -74,7 +76,7 @@ def make_sample(
 
 
 def _finished(output: Path, scale: str, seed: int) -> list[str]:
-    """The datasets that `output` holds complete."""
+    """The datasets that `output` holds completely. Raises `MdtkError` if it holds another world or other data."""
     stamp = output / STAMP
     if not stamp.exists():
         if taken := [name for name in LAYOUTS if (output / name).exists()]:

@@ -10,12 +10,13 @@ import numpy as np
 
 from mdtk.synthetic.raster import PinholeRays
 
-_DISTORTION_MARGIN = 16  # pixels that the supported lenses move a point, at most
+_DISTORTION_MARGIN = 16  # maximum number of pixels by which the supported lenses move a point
+Distortion = tuple[float, float, float, float, float]  # k1, k2, p1, p2, k3
 
 
 @dataclass(frozen=True)
 class Camera:
-    """Intrinsics in pixels of the (width, height) image; pixel centres are integers."""
+    """Intrinsics in pixels (centres at integers) of an image of `width` x `height` pixels, and lens distortion."""
 
     fx: float
     fy: float
@@ -23,25 +24,25 @@ class Camera:
     cy: float
     width: int
     height: int
-    distortion: tuple[float, float, float, float, float] | None = None  # k1, k2, p1, p2, k3
+    distortion: Distortion | None = None
 
     @property
     def K(self) -> np.ndarray:
-        """(3, 3)."""
+        """The intrinsics as a matrix (3, 3)."""
         return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1.0]])
 
     def rows(self, start: int, stop: int) -> Camera:
-        """The camera of the image rows start … stop − 1."""
+        """The camera that shows only the rows start … stop − 1 of the image."""
         return Camera(self.fx, self.fy, self.cx, self.cy - start, self.width, stop - start, self.distortion)
 
     def scaled(self, factor: float) -> Camera:
-        """The camera of the image resized by `factor`, with half-pixel centres."""
+        """The camera of the image after resizing by `factor` (see `mdtk.geometry.camera.resize_K`)."""
         cx, cy = (self.cx + 0.5) * factor - 0.5, (self.cy + 0.5) * factor - 0.5
         width, height = round(self.width * factor), round(self.height * factor)
         return Camera(self.fx * factor, self.fy * factor, cx, cy, width, height, self.distortion)
 
     def rays(self, supersample: int = 1) -> PinholeRays:
-        """Rays through `supersample`² points of each pixel."""
+        """Rays through `supersample` x `supersample` points of each pixel."""
         n = supersample
         fx, fy = self.fx * n, self.fy * n
         cx, cy = (self.cx + 0.5) * n - 0.5, (self.cy + 0.5) * n - 0.5
@@ -49,25 +50,26 @@ class Camera:
         y = ((np.arange(self.height * n)[:, None] - cy) / fy).astype(np.float32)
         if self.distortion is None:
             return PinholeRays(x, y, fx, fy, cx, cy)
-        return PinholeRays(*_lens_rays(self, n), fx, fy, cx, cy, _DISTORTION_MARGIN * n)
+        x, y = _lens_rays(dataclasses.replace(self, distortion=None), self.distortion, n)
+        return PinholeRays(x, y, fx, fy, cx, cy, _DISTORTION_MARGIN * n)
 
 
 @functools.lru_cache(maxsize=4)
-def _lens_rays(camera: Camera, supersample: int) -> tuple[np.ndarray, np.ndarray]:
-    """Kept from frame to frame: the iteration takes longer than drawing."""
-    plain = dataclasses.replace(camera, distortion=None).rays(supersample)
-    return undistorted(plain.x, plain.y, camera.distortion)
+def _lens_rays(camera: Camera, distortion: Distortion, supersample: int) -> tuple[np.ndarray, np.ndarray]:
+    """The normalised coordinates of a camera's rays with distortion; cached, since they take longer than rendering."""
+    plain = camera.rays(supersample)
+    return undistorted(plain.x, plain.y, distortion)
 
 
-def distorted(x: np.ndarray, y: np.ndarray, distortion: tuple) -> tuple[np.ndarray, np.ndarray]:
-    """Where the lens shows the normalised point (x, y) (Brown 1971, as OpenCV parametrises it)."""
+def distorted(x: np.ndarray, y: np.ndarray, distortion: Distortion) -> tuple[np.ndarray, np.ndarray]:
+    """The normalised coordinates where a lens shows the point (x, y) (Brown 1971, with OpenCV's parameters)."""
     k1, k2, p1, p2, k3 = distortion
     r2 = x * x + y * y
     radial = 1 + r2 * (k1 + r2 * (k2 + r2 * k3))
     return x * radial + 2 * p1 * x * y + p2 * (r2 + 2 * x * x), y * radial + p1 * (r2 + 2 * y * y) + 2 * p2 * x * y
 
 
-def undistorted(x: np.ndarray, y: np.ndarray, distortion: tuple) -> tuple[np.ndarray, np.ndarray]:
+def undistorted(x: np.ndarray, y: np.ndarray, distortion: Distortion) -> tuple[np.ndarray, np.ndarray]:
     """The inverse of `distorted`, by fixed-point iteration; (h, w) float32 each."""
     target_x, target_y = (a.astype(np.float64) for a in np.broadcast_arrays(x, y))
     guess_x, guess_y = target_x, target_y

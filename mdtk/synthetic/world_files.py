@@ -1,4 +1,4 @@
-"""How the sample's writers put files down: whole or not at all, and never twice."""
+"""Writes the files of the sample world, atomically, and splits the work among processes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from mdtk.core.files import atomic_write, write_text
 
 @dataclass(frozen=True)
 class Task:
-    """A piece of work for one process; `weight` counts frames, for the progress bar."""
+    """A piece of work for one process; `weight` is its number of frames, for the progress bar."""
 
     call: Callable[[], None]
     weight: int
 
 
 def write_png(path: Path, image: np.ndarray) -> None:
-    """(h, w, 3) uint8 RGB or (h, w) uint8/uint16 as PNG."""
+    """Writes an image, (h, w, 3) uint8 RGB or (h, w) uint8 or uint16, as PNG."""
     bgr = image[..., ::-1] if image.ndim == 3 else image
     done, data = cv2.imencode(".png", np.ascontiguousarray(bgr), [cv2.IMWRITE_PNG_COMPRESSION, 4])
     if not done:
@@ -31,20 +31,21 @@ def write_png(path: Path, image: np.ndarray) -> None:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
+    """Writes `data` to a file."""
     with atomic_write(path) as temporary:
         temporary.write_bytes(data)
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Text lines, each ended by a newline."""
+    """Writes lines of text, each ended by a newline."""
     write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def missing(*paths: Path) -> bool:
-    """Whether any of the paths is not there yet."""
+    """Whether any of the paths does not exist yet."""
     return not all(os.path.exists(path) for path in paths)
 
 
 def chunks(count: int, size: int) -> list[range]:
-    """`range(count)` in pieces of at most `size`."""
+    """The numbers 0 … count − 1 in ranges of at most `size`."""
     return [range(start, min(start + size, count)) for start in range(0, count, size)]

@@ -1,4 +1,4 @@
-"""Pictures, colour maps, films."""
+"""Pictures with colour maps, captions and contact sheets; films are in `mdtk.viz.film`."""
 
 from mdtk.viz.pictures import (
     UNKNOWN,

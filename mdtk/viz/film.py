@@ -1,4 +1,4 @@
-"""Films from pictures, streamed: GIF (Pillow) and MP4 (OpenCV), written atomically."""
+"""Writes films from a stream of pictures, as GIF (Pillow) or MP4 (OpenCV), atomically."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from mdtk.core.errors import MdtkError
 from mdtk.core.files import atomic_write
 
 FILM_SUFFIXES = (".gif", ".mp4")
-_PALETTE_FRAMES = 12  # pictures that the palette is made from when the caller names none
+_PALETTE_FRAMES = 12  # number of first pictures that give the palette if the caller names none
 
 
 def write_film(
     path: str | Path, pictures: Iterable[np.ndarray], rate: float, samples: Sequence[np.ndarray] = ()
 ) -> int:
-    """Writes (H, W, 3) uint8 `pictures` at `rate` a second as .gif or .mp4 by the suffix; returns their number.
+    """Writes `pictures` (H, W, 3) uint8 as a .gif or .mp4 film with `rate` frames per second; returns their number.
 
-    `samples`: a few of the pictures from all over the film, for a GIF's one palette; empty: its first ones.
+    `samples` are a few pictures from the whole film that give the palette of a GIF; empty: its first pictures. Raises
+    `MdtkError` for another suffix, or without pictures.
     """
     suffix = check_suffix(path)
     if suffix == ".gif":
@@ -31,7 +32,7 @@ def write_film(
 
 
 def check_suffix(path: str | Path) -> str:
-    """The lower-case suffix of a film's path; another than .gif or .mp4 is an error."""
+    """The suffix of a film's path in lower case. Raises `MdtkError` if it is neither .gif nor .mp4."""
     suffix = Path(path).suffix.lower()
     if suffix not in FILM_SUFFIXES:
         raise MdtkError(f"{path}: a film is written as {' or '.join(FILM_SUFFIXES)}; give one of these suffixes")
@@ -39,7 +40,7 @@ def check_suffix(path: str | Path) -> str:
 
 
 def write_gif(path: str | Path, pictures: Iterable[np.ndarray], rate: float, samples: Sequence[np.ndarray] = ()) -> int:
-    """A looping GIF. All pictures share one palette: smaller, and colours hold still from frame to frame."""
+    """Writes a looping GIF, see `write_film`. One palette for all pictures saves space and keeps colours steady."""
     stream = iter(pictures)
     head = list(itertools.islice(stream, 1 if samples else _PALETTE_FRAMES))
     if not head:
@@ -61,14 +62,17 @@ def write_gif(path: str | Path, pictures: Iterable[np.ndarray], rate: float, sam
 
 
 def _shared_palette(samples: Sequence[np.ndarray]) -> Image.Image:
-    """A palette image of 256 colours for all `samples` together (median cut)."""
-    step = max(1, samples[0].shape[1] // 320)  # a few hundred columns tell the colours
+    """A palette image of 256 colours for all `samples` together, by median cut."""
+    step = max(1, samples[0].shape[1] // 320)  # a few hundred columns are enough to find the colours
     tall = np.concatenate([sample[::step, ::step] for sample in samples])
     return Image.fromarray(tall).quantize(colors=256, method=Image.Quantize.MEDIANCUT)
 
 
 def write_mp4(path: str | Path, pictures: Iterable[np.ndarray], rate: float) -> int:
-    """An MP4 (MPEG-4 Part 2, the one codec that every OpenCV wheel writes). Odd sizes lose a row or column."""
+    """Writes an MP4, see `write_film`; a picture of odd size loses a row or column.
+
+    The codec is MPEG-4 Part 2, the only one that every OpenCV wheel writes.
+    """
     writer, count, size = None, 0, (0, 0)
     with atomic_write(path) as temporary:
         try:
@@ -87,7 +91,7 @@ def write_mp4(path: str | Path, pictures: Iterable[np.ndarray], rate: float) -> 
 
 
 def _open_mp4(temporary: Path, path: str | Path, rate: float, size: tuple[int, int]) -> cv2.VideoWriter:
-    writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter_fourcc(*"mp4v"), rate, size)
+    writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*"mp4v"), rate, size)
     if not writer.isOpened():
         raise MdtkError(f"{path} cannot be written as MP4 at {size[0]}x{size[1]}; choose a .gif")
     return writer

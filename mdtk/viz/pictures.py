@@ -28,7 +28,10 @@ _ERROR_ANCHORS = np.array([[49, 54, 149], [116, 173, 209], [240, 240, 220], [253
 
 
 def colour_table(name: str) -> np.ndarray:
-    """The 256 RGB colours (256, 3) uint8 of a map: magma, inferno, viridis, turbo, error, or grey."""
+    """The 256 RGB colours, (256, 3) uint8, of a map: magma, inferno, viridis, turbo, error or grey.
+
+    Raises `MdtkError` for another name.
+    """
     ramp = np.arange(256, dtype=np.uint8)
     if name == "grey":
         return np.repeat(ramp[:, None], 3, axis=1)
@@ -43,7 +46,7 @@ def colour_table(name: str) -> np.ndarray:
 
 
 def colour_map(values_hw: np.ndarray, lo: float, hi: float, name: str = "magma") -> np.ndarray:
-    """Colours of `values_hw` from `lo` (first colour) to `hi` (last); beyond: the end colours; NaN: black."""
+    """A picture of `values_hw` in the colours of a map, which `lo` and `hi` have the ends of; NaN is black."""
     known = ~np.isnan(values_hw)
     place = (np.where(known, values_hw, lo).astype(np.float64) - lo) / max(hi - lo, 1e-12)
     picture = colour_table(name)[(np.clip(place, 0.0, 1.0) * 255).round().astype(np.uint8)]
@@ -52,7 +55,7 @@ def colour_map(values_hw: np.ndarray, lo: float, hi: float, name: str = "magma")
 
 
 def disparity_range(disparity: np.ndarray, percentile: float = 95.0) -> tuple[float, float]:
-    """(least, `percentile`) of the finite values: the few nearest pixels do not darken the rest of the picture."""
+    """The minimum and the `percentile` of the finite values: the few nearest pixels do not darken the others."""
     finite = disparity[np.isfinite(disparity)]
     if finite.size == 0:
         return 0.0, 1.0
@@ -60,13 +63,13 @@ def disparity_range(disparity: np.ndarray, percentile: float = 95.0) -> tuple[fl
 
 
 def colour_disparity(disparity_hw: np.ndarray, lo: float | None = None, hi: float | None = None) -> np.ndarray:
-    """Magma colours of disparity (near is bright); an end of the range that is not given is taken from the picture."""
-    least, high = disparity_range(disparity_hw) if lo is None or hi is None else (lo, hi)
-    return colour_map(disparity_hw, least if lo is None else lo, high if hi is None else hi)
+    """A picture of disparity in magma colours, near is bright; `lo` and `hi` default to `disparity_range`."""
+    minimum, maximum = disparity_range(disparity_hw) if lo is None or hi is None else (lo, hi)
+    return colour_map(disparity_hw, minimum if lo is None else lo, maximum if hi is None else hi)
 
 
 def colour_depth(depth_hw: np.ndarray, lo: float | None = None, hi: float | None = None) -> np.ndarray:
-    """Depth coloured by its inverse, so that it compares with disparity by eye; `lo`, `hi` are depths, 0 is unknown."""
+    """A picture of depth in the colours of its disparity; `lo` and `hi` are depths, and depth 0 is unknown."""
     with np.errstate(divide="ignore"):
         disparity = np.where(depth_hw > 0, 1.0 / depth_hw, np.nan)
     return colour_disparity(disparity, None if hi is None else 1.0 / hi, None if lo is None else 1.0 / lo)
@@ -79,9 +82,10 @@ def error_map(
     valid_hw: np.ndarray | None = None,
     grow: int = 0,
 ) -> np.ndarray:
-    """|prediction - truth| / truth from 0 (blue) to `limit` and more (red); black where truth is 0 or not valid.
+    """A picture of the relative error |prediction - truth| / truth, from 0 (blue) to `limit` and more (red).
 
-    `grow` widens sparse (LiDAR) points to squares of 2 × grow + 1 pixels, the worst error on top.
+    It is black where truth is 0 or not valid. `grow` widens sparse LiDAR points to squares of 2 × grow + 1 pixels, in
+    which the maximum error shows.
     """
     valid = truth_hw > 0 if valid_hw is None else valid_hw & (truth_hw > 0)
     error = np.abs(prediction_hw - truth_hw) / np.where(valid, truth_hw, 1.0)
@@ -92,7 +96,7 @@ def error_map(
 
 
 def resize_picture(picture: np.ndarray, width: int, height: int | None = None) -> np.ndarray:
-    """`picture` at `width` (and `height`; None keeps the aspect), averaged when it shrinks."""
+    """The picture resized to `width` and `height` (None keeps the aspect), by area averaging when it shrinks."""
     height = height or max(1, round(picture.shape[0] * width / picture.shape[1]))
     if picture.shape[:2] == (height, width):
         return picture
@@ -101,12 +105,12 @@ def resize_picture(picture: np.ndarray, width: int, height: int | None = None) -
 
 
 def caption(picture: np.ndarray, text: str, height: int = 18) -> np.ndarray:
-    """`picture` below a line of `text`, cut off with … where it is too long."""
+    """The picture below a line of text, which ends with … where it is too long."""
     return np.concatenate([text_line(text, picture.shape[1], height), picture])
 
 
 def text_line(text: str, width: int, height: int = 18, centre: bool = False) -> np.ndarray:
-    """A (height, width, 3) strip of paper with `text`."""
+    """A white strip (height, width, 3) uint8 with a line of text, which ends with … where it is too long."""
     strip = Image.new("RGB", (width, height), _PAPER)
     font = ImageFont.load_default(size=max(8, round(height * 0.68)))
     room = width - 6
@@ -126,9 +130,9 @@ def contact_sheet(
     width: int = 320,
     gap: int = 4,
 ) -> np.ndarray:
-    """A grid of pictures, each `width` wide; titles above the `columns`, a caption above each row; None leaves a blank.
+    """A grid of pictures, each `width` wide, with titles above the columns and a caption above each row.
 
-    A row is as high as its highest picture at that width. Raises MdtkError when there is no picture at all.
+    None leaves a blank. A row is as high as its highest picture. Raises `MdtkError` if there is no picture at all.
     """
     if not any(picture is not None for row in rows for picture in row):
         raise MdtkError("a contact sheet needs at least one picture")
@@ -158,6 +162,6 @@ def _paper(height: int, width: int) -> np.ndarray:
 
 
 def save_picture(path: str | Path, picture: np.ndarray) -> None:
-    """Writes a picture (PNG or JPEG by the suffix), atomically."""
+    """Writes a picture (H, W, 3) uint8 as PNG or JPEG, as the suffix says, atomically."""
     with atomic_write(path) as temporary:
         Image.fromarray(picture).save(temporary)

@@ -23,7 +23,7 @@ from mdtk.config.load import KEYS
 from mdtk.config.sections import SECTIONS, LossSection, SequenceSection
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import ROOT
-from mdtk.datasets.registry import check_roots
+from mdtk.datasets.catalogue import check_roots
 
 
 def write(path, **mapping):
@@ -144,7 +144,7 @@ def test_old_names_of_keys_still_load():
     assert load_config(None, ["EVAL.TRIVIAL_FRAMES", "7"]).EVAL.BASELINE_FRAMES == 7
 
 
-def test_roots_follow_from_the_registry(tmp_path):
+def test_roots_are_those_of_registered_readers(tmp_path):
     cfg = load_config(None, ["ROOTS.KITTI_RAW", str(tmp_path), "ROOTS.KITI_RAW", "x"])
     with pytest.raises(
         MdtkError, match=r"ROOTS.KITI_RAW is the root of no dataset reader; the nearest is ROOTS.KITTI_"
@@ -169,7 +169,7 @@ def test_sections_hold_what_the_tree_holds():
     assert [SequenceSection.of(node, "DATA").stride for node in data_sets(cfg)] == [1, 3]
 
 
-def test_the_set_that_speaks_for_a_reader():
+def test_an_evaluation_reads_the_training_set_of_its_dataset():
     sets = "[{DEPTH_RANGE: [0.2, 50]}, {NAME: nyuv2, DEPTH_RANGE: [0.1, 10]}, {NAME: cityscapes_prepared}]"
     cfg = load_config(None, ["DATA.SETS", sets])
     assert depth_range(set_of(cfg, "nyuv2"), cfg) == (0.1, 10.0)
@@ -206,7 +206,7 @@ def test_every_recipe_loads(path):
 
 
 def test_every_key_is_read():
-    """No flag that nothing reads: each key, or the field of its section, is used outside the configuration's room."""
+    """Every key, or the field of its section, is used outside mdtk/config."""
     paths = [path for path in ROOT.glob("mdtk/**/*.py") if path.parent.name != "config"]
     source = "".join(path.read_text() for path in [*paths, *ROOT.glob("tools/*.py")])
     fields = {one.name: field for section in SECTIONS for field, one in section.all_keys()}

@@ -11,7 +11,7 @@ import yaml
 
 from mdtk.config import default_config, load_config, merge_mapping, read_recipe
 from mdtk.core.files import ROOT
-from mdtk.datasets.registry import DATASETS
+from mdtk.datasets.catalogue import DATASETS
 from mdtk.evaluation.scoring.protocols import PROTOCOLS
 from mdtk.models import build_model
 from mdtk.models.system import DepthSystem

@@ -201,6 +201,8 @@ def test_incomplete_checkpoints_are_refused(tmp_path, parts):
     without_pose = {part: parts[part] for part in ("encoder", "depth", "pose_encoder")}
     with pytest.raises(MdtkError, match="no pose decoder"):
         convert(write_monodepth2(tmp_path / "b", without_pose))
+    with pytest.raises(MdtkError, match="has a pose_encoder beside a PoseCNN, which takes none"):
+        convert(write_monodepth2(tmp_path / "d", {**parts, "pose": nets.pose_cnn(2)}))
     with pytest.raises(MdtkError, match="neither a ResNet nor an HRNet"):
         convert(write_monodepth2(tmp_path / "c", {**parts, "encoder": {"encoder.x": np.zeros(2, np.float32)}}))
 

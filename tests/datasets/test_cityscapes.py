@@ -122,7 +122,7 @@ def test_numbered_ground_truth_follows_the_roots_test_list(root):
         reader.ground_truth(1)
 
 
-def test_exported_ground_truth_is_what_the_family_reads(root, monkeypatch, capsys):
+def test_exported_ground_truth_is_what_the_reader_gives(root, monkeypatch, capsys):
     write_disparity(root)
     own = root / "splits" / "cityscapes" / "test_files.txt"
     own.parent.mkdir(parents=True)

@@ -10,8 +10,8 @@ from PIL import Image
 
 from mdtk.config import check, default_config
 from mdtk.core.errors import MdtkError
+from mdtk.datasets.catalogue import build_eval_reader, build_reader
 from mdtk.datasets.readers.own_frames import SequenceReader
-from mdtk.datasets.registry import build_eval_reader, build_reader
 from mdtk.datasets.sequence.frames import list_frames
 from tests.helpers.tiny import open_sequence
 
@@ -202,7 +202,7 @@ def test_bad_input_is_one_sentence(tmp_path, changes, message):
 def test_K_of_an_image_of_another_shape_is_refused(tmp_path):
     node = data_node(PATHS=[str(write_frames(tmp_path / "clip", 6))], K_SIZE=[30, 40])
     reader = open_sequence(node, "train")
-    with pytest.raises(MdtkError, match="K_SIZE 30x40 has not the shape of the frames, 40x30"):
+    with pytest.raises(MdtkError, match="K_SIZE 30x40 has not the aspect of the frames, 40x30"):
         reader.intrinsics(0, (40, 30))
     node.SEQUENCE.K_SIZE = [80, 60]
     np.testing.assert_allclose(open_sequence(node, "train").intrinsics(0, (40, 30))[0, 0], 16.0)
@@ -212,7 +212,7 @@ def test_other_bad_input(tmp_path):
     folder = write_frames(tmp_path / "clip", 5)
     node = data_node(PATHS=[str(folder)])
     with pytest.raises(
-        MdtkError, match=r"split 'test' of sequence is none of train, val, all .* set DATA.TRAIN_SPLIT train"
+        MdtkError, match=r"split 'test' of sequence is neither one of train, val, all .* set DATA.TRAIN_SPLIT train"
     ):
         open_sequence(node, "test")
     reader = open_sequence(node, "all")

@@ -1,4 +1,4 @@
-"""Every published list: its count, its checksum, and, where the published texts are at hand, full equality."""
+"""Every published list has its count and its checksum, and equals the published text where that is available."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_train_and_val_share_nothing():
     assert len(load_split("cityscapes/val")) == 7386
 
 
-@pytest.mark.skipif(not FACTS.is_dir(), reason="the published texts are not at hand")
+@pytest.mark.skipif(not FACTS.is_dir(), reason="the published texts are not available")
 @pytest.mark.parametrize("name", [*ORDERED, *SETS])
 def test_equals_the_published_text(name):
     published = FACTS / "kitti" / "static_frames.txt"
@@ -140,7 +140,7 @@ def test_static_frames(tmp_path):
 
 def test_errors(tmp_path):
     with pytest.raises(
-        MdtkError, match=r"split eigen_zhu/train not found: it is no published list; .*eigen_zhou/train"
+        MdtkError, match=r"split eigen_zhu/train not found: it is not a published list; .*eigen_zhou/train"
     ):
         load_split("eigen_zhu/train")
     with pytest.raises(MdtkError, match=r"split nyuv2/train not found: .*tools/make_nyu_split\.py"):

@@ -37,7 +37,7 @@ def test_points_of_one_pixel_keep_the_nearest():
 def test_last_column_shares_its_index_with_the_next_row():
     end_of_row, start_of_next = (6, -6, 6), (4, 8, 0)  # pixels (row 0, column 3) and (1, 0)
     depth = velodyne.generate(scan(end_of_row, start_of_next), PROJECTION, SIZE)
-    assert depth[0, 3] == 4  # the first of the two takes the least
+    assert depth[0, 3] == 4  # the first of the two takes the minimum
     assert depth[1, 0] == 4  # the other keeps its own
     depth = velodyne.generate(scan(start_of_next, end_of_row), PROJECTION, SIZE)
     assert (depth[1, 0], depth[0, 3]) == (4, 6)

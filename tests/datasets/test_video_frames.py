@@ -1,4 +1,4 @@
-"""Videos: read in order, extracted once, whole or not at all."""
+"""Videos are read in order, and extracted once, completely or not at all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.helpers.tiny import open_sequence
 
 
 def picture(number: int) -> np.ndarray:
-    """A smooth RGB picture that tells its number by a moving bright band."""
+    """A smooth RGB picture whose bright band shows its number."""
     x = np.arange(96)
     row = 128 + 100 * np.sin((x + 6 * number) / 15.0)
     return np.repeat(np.repeat(row[None, :, None], 64, 0), 3, 2).astype(np.uint8)

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from mdtk.config import default_config
+from mdtk.datasets.catalogue import build_source
 from mdtk.datasets.readers.own_frames import SequenceReader
-from mdtk.datasets.registry import build_source
 
 PROJECT = Path(__file__).resolve().parents[2]
 

@@ -1,4 +1,4 @@
-"""The sample's NYUv2, Make3D and Cityscapes: true layouts and sizes, images that agree with depth and camera."""
+"""NYUv2, Make3D and Cityscapes in the sample world: real layouts and sizes, images that agree with depth and camera."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_lens_model_is_opencv_s():
     assert np.allclose(back, (x, y), atol=1e-6)
 
 
-def test_constants_are_the_readers():
+def test_constants_are_those_of_the_readers():
     assert (nyuv2.PINHOLE.fx, nyuv2.PINHOLE.fy, nyuv2.PINHOLE.cx, nyuv2.PINHOLE.cy) == published_nyuv2.RGB_K
     assert nyuv2.RAW.distortion == published_nyuv2.RGB_DISTORTION
     assert (make3d.ROWS, make3d.COLUMNS) == published_make3d.GRID
@@ -173,7 +173,7 @@ def test_cities_have_their_own_intrinsics():
 
 
 def test_an_enlarged_image_still_fits_its_camera():
-    """Half-pixel centres: the half-size camera's image, enlarged, is the full camera's."""
+    """The image of the half-size camera, enlarged, is that of the full-size camera: pixel centres agree."""
     city = cityscapes.SIZES["tiny"].cities[0]
     drive = cityscapes.snippet_drive(city, 0, 0)
     camera, pose = city.camera.scaled(0.25), drive.camera_to_world(17, "l")
@@ -187,7 +187,7 @@ def test_an_enlarged_image_still_fits_its_camera():
 
 
 def test_bands_do_not_show(monkeypatch):
-    """An image drawn in bands is the image drawn at once."""
+    """An image rendered in bands equals the image rendered at once."""
     drive = cityscapes.snippet_drive(cityscapes.SIZES["tiny"].cities[0], 0, 0)
     camera, pose = Camera(100, 100, 63.5, 31.5, 128, 64), drive.camera_to_world(0, "l")
     whole = render_frame(drive.scene, camera, pose).image
@@ -197,7 +197,7 @@ def test_bands_do_not_show(monkeypatch):
 
 
 def test_the_same_seed_gives_the_same_bytes(sample, tmp_path):
-    """The formats that could carry a date: HDF5, .mat, JPEG."""
+    """This holds also for the formats that could store a date: HDF5, .mat, JPEG."""
     make_sample(tmp_path, "tiny", 0, ["make3d"], jobs=1)
     for path in (tmp_path / "make3d").rglob("*.*"):
         assert path.read_bytes() == (sample / "make3d" / path.relative_to(tmp_path / "make3d")).read_bytes()

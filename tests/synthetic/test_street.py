@@ -79,7 +79,7 @@ def test_depth_is_bounded_and_varied(drive):
 
 
 def test_every_surface_has_texture(drive):
-    """Local contrast (deviation in 9×9 windows) is seen almost everywhere."""
+    """The local contrast (standard deviation in 9×9 windows) is high almost everywhere."""
     grey = drive.render(4, "l").image.mean(axis=2).astype(np.float32)
     mean, square = cv2.blur(grey, (9, 9)), cv2.blur(grey * grey, (9, 9))
     deviation = np.sqrt(np.maximum(square - mean * mean, 0))
@@ -162,14 +162,14 @@ def test_speed_is_that_of_a_car():
 
 
 def test_odometry_sequences_are_long_enough_for_trajectory_errors():
-    """KITTI's errors are taken over 100 m and more."""
+    """KITTI computes trajectory errors over 100 m and more."""
     for scale in ("small", "full"):
         for spec in kitti_odom.plan(scale, 0).values():
             assert travelled(spec)[-1] > 103
 
 
-def test_places_differ():
-    """Two drives of a world, and the same drive of two worlds, show different places."""
+def test_streets_differ():
+    """Two drives of a world, and the same drive of two worlds, show different streets."""
     specs = [DriveSpec(0, 1, 6, RIG), DriveSpec(0, 2, 6, RIG), DriveSpec(1, 1, 6, RIG)]
     depths = [np.minimum(make_drive(spec).depth(2, "l"), 80) for spec in specs]
     images = [make_drive(spec).image(2, "l").astype(float) for spec in specs]
@@ -179,7 +179,7 @@ def test_places_differ():
 
 
 def test_far_surfaces_do_not_shimmer(drive):
-    """One frame drawn with 2² and with 6² rays a pixel is nearly the same: the texture is filtered, not sampled."""
+    """Textures are filtered: 2² and 6² rays per pixel give nearly the same frame."""
     coarse, fine = drive.render(4, "l", 2).image.astype(float), drive.render(4, "l", 6).image.astype(float)
     assert np.abs(coarse - fine).mean() < 4
 
@@ -191,7 +191,7 @@ def test_nominal_intrinsics_hold_closely():
 
 
 def test_calibration_files_hold_the_rig():
-    """Read with nothing but the file's own syntax."""
+    """The calibration files, read by the syntax of the files alone, give the rig."""
     rows = dict(line.split(": ") for line in rig.calib_cam_to_cam(RIG).splitlines())
     P2, P3 = (np.array(rows[f"P_rect_0{k}"].split(), float).reshape(3, 4) for k in (2, 3))
     assert np.allclose(P2[:, :3], RIG.K, rtol=1e-6)

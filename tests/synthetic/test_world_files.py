@@ -1,4 +1,4 @@
-"""The sample on disk: layouts, split lists, the same bytes from the same seed, resuming."""
+"""The files of the sample world: layouts, split lists, equal bytes for equal seeds, resuming."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_raw_lists_keep_their_rules(sample):
     assert len(set.union(*drives.values())) == sum(len(names) for names in drives.values())
 
 
-def test_raw_files_are_what_kitti_s_are(sample):
+def test_raw_files_have_kitti_s_formats(sample):
     root = sample / "kitti_raw"
     folder = root / lines(root / "splits/eigen/test_files.txt")[0].split()[0]
     rows = dict(line.split(": ") for line in lines(folder.parent / "calib_cam_to_cam.txt"))

@@ -1,4 +1,4 @@
-"""Checks of one list before a training: missing or unreadable files, calibration that does not fit, static frames."""
+"""Checks the data of one split list: missing or unreadable files, calibration that does not fit, static frames."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mdtk.core.errors import MdtkError
 from mdtk.datasets.image_files import open_rgb
 from mdtk.datasets.reader import STEREO, DatasetReader, Offset
 from mdtk.datasets.sequence.frames import IMAGE_SUFFIXES
 
-Progress = Callable[[Iterable, int], Iterable]  # (items, total) → the items
+Progress = Callable[[Iterable[Any], int], Iterable[Any]]  # (items, their number) → the items; shows a progress bar
 Size = tuple[int, int]
 _IMAGES = (*IMAGE_SUFFIXES, ".ppm")  # NYU's raw frames are .ppm
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to know. `fatal`: training would fail."""
+    """One problem: `what` is its kind, `text` describes it, and `fatal` says whether training would fail."""
 
     what: str
     text: str
@@ -33,7 +34,7 @@ class Finding:
 
 @dataclass
 class Checked:
-    """What was looked at in one list, and what was found."""
+    """The result of checking one list: the numbers of entries and files, and the findings."""
 
     title: str
     entries: int
@@ -41,31 +42,31 @@ class Checked:
     _found: dict[Finding, None] = field(default_factory=dict)
 
     def add(self, what: str, text: str, fatal: bool = True) -> None:
-        """Adds a finding, once."""
+        """Adds a finding, unless it is there already."""
         self._found[Finding(what, text, fatal)] = None
 
     @property
     def findings(self) -> list[Finding]:
-        """What was found, in order."""
+        """The findings in the order in which they were added."""
         return list(self._found)
 
     def summary(self) -> str:
-        """One line: counts of entries, files, and of each kind of finding."""
+        """One line with the numbers of entries, of files, and of findings of each kind."""
         counts = Counter(finding.what for finding in self.findings)
         found = ", ".join(f"{count} x {what}" for what, count in counts.items()) or "nothing wrong"
         return f"{self.title}: {self.entries} entries, {self.files} files: {found}"
 
 
-def _silent(items: Iterable, total: int) -> Iterable:
+def _silent(items: Iterable[Any], total: int) -> Iterable[Any]:
     return items
 
 
 def check_list(
     reader: DatasetReader, offsets: Sequence[Offset], title: str, quick: bool = False, progress: Progress = _silent
 ) -> Checked:
-    """Checks every file that the entries open at `offsets`, that K and the stereo rig fit them, and static frames.
+    """Checks the files of all entries at `offsets`, whether K and the stereo rig fit the images, and static frames.
 
-    quick: files must be there, but are not decoded.
+    `title` names the list in the result; with `quick` files must exist, but images are not decoded.
     """
     checked = Checked(title, len(reader))
     if not len(reader):
@@ -102,7 +103,7 @@ def _files_of(reader: DatasetReader, offsets: Sequence[Offset], checked: Checked
 
 
 def _probe(path: Path, reader: DatasetReader, index: int, quick: bool) -> Size | Finding | None:
-    """The size of a readable image; None where a whole file is no image of its own; a finding for any other file."""
+    """The size of an image, None for another kind of readable file, or the finding that it cannot be read."""
     if not path.is_file():
         return Finding("missing", str(path))
     if quick:
@@ -119,7 +120,7 @@ def _probe(path: Path, reader: DatasetReader, index: int, quick: bool) -> Size |
 def _check_sizes(
     reader: DatasetReader, files: dict[int, list[Path]], sizes: dict[Path, Size | None], checked: Checked
 ) -> None:
-    """A sample's frames share one K, so they should have one size."""
+    """Adds a finding for entries whose frames differ in size, since the frames of a sample share one K."""
     for index, paths in files.items():
         if len({sizes[path] for path in paths}) > 1:
             shown = ", ".join(f"{path.name} {'x'.join(map(str, sizes[path] or ()))}" for path in paths)
@@ -133,9 +134,9 @@ def _check_calibration(
     sizes: dict[Path, Size | None],
     checked: Checked,
 ) -> None:
-    """The dataset's own demands on an image, K and the rig: once for each folder and size of the targets' images.
+    """Adds findings on images, K and the rig that the reader refuses, once for each folder and size of target images.
 
-    An evaluation (offset 0 alone) does not read K, so K cannot make it fail.
+    An evaluation (offset 0 alone) does not read K, so a wrong K is not fatal there.
     """
     seen = set()
     for index, paths in files.items():
@@ -169,7 +170,7 @@ def _check_static(reader: DatasetReader, checked: Checked) -> None:
 
 
 def check_ground_truth(reader: DatasetReader, kind: str, checked: Checked, progress: Progress = _silent) -> None:
-    """Reads the ground truth of every entry; one that cannot be read, or has no known pixel, is a finding."""
+    """Adds a finding for each ground truth of the given kind that cannot be read or has no known pixel."""
 
     def probe(index: int) -> Finding | None:
         try:

@@ -1,24 +1,25 @@
-"""Everything that a configuration would read, checked before the training starts."""
+"""Checks all data that a recipe would read, before the training starts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 
 from yacs.config import CfgNode
 
 from mdtk.config import data_sets
 from mdtk.core.errors import MdtkError
+from mdtk.datasets.catalogue import build_eval_reader, build_reader
 from mdtk.datasets.prepare.check_list import Checked, Progress, check_ground_truth, check_list
 from mdtk.datasets.prepare.leaks import frames_seen, overlap, published_overlaps
-from mdtk.datasets.reader import STEREO, DatasetReader
-from mdtk.datasets.registry import build_eval_reader, build_reader
+from mdtk.datasets.reader import STEREO, DatasetReader, Offset
 
 Test = tuple[str, str, str]  # dataset, list and kind of ground truth of a protocol
+Seen = set[tuple[Hashable, int]]  # frames that training looks at, see `leaks.frame_key`
 
 
 def build_checks(cfg: CfgNode, tests: Sequence[Test], quick: bool, progress: Progress) -> Iterator[Checked]:
-    """Yields what was found in each list: training and validation lists of every set, then the protocols' tests."""
-    seen: set = set()
+    """Yields the result of each list: training and validation lists of every set, then the `tests` of protocols."""
+    seen: Seen = set()
     for node in data_sets(cfg):
         offsets = [0, *node.SOURCES, *([STEREO] if node.STEREO else [])]
         for split in (node.TRAIN_SPLIT, node.VAL_SPLIT):
@@ -38,7 +39,7 @@ def build_checks(cfg: CfgNode, tests: Sequence[Test], quick: bool, progress: Pro
 
 
 def _check_set(
-    node: CfgNode, cfg: CfgNode, split: str, offsets: list, quick: bool, progress: Progress
+    node: CfgNode, cfg: CfgNode, split: str, offsets: list[Offset], quick: bool, progress: Progress
 ) -> tuple[Checked, DatasetReader | None]:
     title = f"{node.NAME} {split}"
     try:
@@ -48,7 +49,7 @@ def _check_set(
     return check_list(reader, offsets, title, quick, progress), reader
 
 
-def _check_test(test: Test, cfg: CfgNode, seen: set, quick: bool, progress: Progress) -> Checked:
+def _check_test(test: Test, cfg: CfgNode, seen: Seen, quick: bool, progress: Progress) -> Checked:
     key, split, kind = test
     title = f"{key} {split} (evaluation{', ' + kind if kind else ''})"
     try:
@@ -68,17 +69,17 @@ def _cannot_open(title: str, error: MdtkError) -> Checked:
     return checked
 
 
-def _seen(reader: DatasetReader, offsets: list) -> set:
+def _seen(reader: DatasetReader, offsets: list[Offset]) -> Seen:
     try:
         return frames_seen(reader, offsets)
     except MdtkError:
-        return set()  # a line that cannot be read: `check_list` has told
+        return set()  # a line cannot be read, which `check_list` has found too
 
 
-def _add_overlap(checked: Checked, seen: set, reader: DatasetReader, title: str) -> None:
+def _add_overlap(checked: Checked, seen: Seen, reader: DatasetReader, title: str) -> None:
     try:
         text = overlap(seen, reader, title)
     except MdtkError:
-        return  # a line that cannot be read: `check_list` has told
+        return  # a line cannot be read, which `check_list` has found too
     if text:
         checked.add("overlap", text, fatal=False)

@@ -1,7 +1,7 @@
-"""Cityscapes' raw sequences → triplets for training (the published preparation: SfMLearner's, in BDEdepth's form).
+"""Makes training triplets of Cityscapes' raw sequences (the preparation of SfMLearner, in BDEdepth's form).
 
-A triplet holds the frames t-2, t, t+2, each resized (LANCZOS), its lower quarter cut off, one above the other in a PNG;
-`…_cam.txt` beside it holds K. Work is done in processes, one stretch of a sequence at a time, each frame decoded once.
+A triplet is a PNG with the frames t-2, t, t+2 one above the other, each resized (LANCZOS), its lower quarter cut off;
+`…_cam.txt` beside it holds K. Processes each take a part of a sequence at a time, so that a frame is decoded once.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass, field
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -25,12 +25,12 @@ from mdtk.datasets.readers.cityscapes import KEPT_ROWS, SIZE, open_full, read_ca
 GAP = 2  # raw frames between the frames of a triplet
 _NAME = re.compile(r"(.+_\d+)_(\d{6})_leftImg8bit\.png")
 _PNG_END = b"IEND\xaeB`\x82"
-_STRETCH = 32  # targets a job
+_JOB_SIZE = 32  # number of targets in a job
 
 
 @dataclass(frozen=True)
 class Options:
-    """Where from, where to, and the size in pixels that a whole image is resized to before the cut."""
+    """The folders to read and write, and the size in pixels to which an image is resized before it is cut."""
 
     dataset_dir: Path
     dump_root: Path
@@ -39,13 +39,13 @@ class Options:
 
     @property
     def kept_rows(self) -> int:
-        """Rows of a resized image that stay: three quarters."""
+        """The number of rows of a resized image that are kept: three quarters."""
         return int(self.height * KEPT_ROWS / SIZE[1])
 
 
 @dataclass(frozen=True)
 class Job:
-    """A stretch of one sequence: its targets, whose neighbours are all there."""
+    """A part of one sequence: targets whose neighbours all exist."""
 
     city: str
     sequence: str
@@ -54,22 +54,22 @@ class Job:
 
 @dataclass
 class Report:
-    """What was done: counts, and a reason for everything that was left out."""
+    """What was done: the numbers of triplets, and a reason for everything that was left out."""
 
     made: int = 0
-    there: int = 0
-    ends: int = 0  # frames without one two before or two after
+    there: int = 0  # made before
+    ends: int = 0  # frames without a neighbour two frames before or after
     skipped: list[str] = field(default_factory=list)  # "<name>: <why>"
 
     def add(self, other: Report) -> None:
-        """Counts another report in."""
+        """Adds the numbers and reasons of another report."""
         self.made += other.made
         self.there += other.there
         self.ends += other.ends
         self.skipped += other.skipped
 
-    def lines(self) -> list[str]:
-        """The report in words."""
+    def describe(self) -> list[str]:
+        """The report as lines of text."""
         text = [
             f"{self.made} triplets made, {self.there} were there",
             f"left out: {self.ends} frames without a frame {GAP} before and {GAP} after (ends of sequences)",
@@ -80,7 +80,7 @@ class Report:
 
 
 def plan(options: Options) -> tuple[list[Job], Report]:
-    """The jobs, and a report that counts the ends of sequences."""
+    """All jobs, and a report in which only the ends of sequences are counted. Raises `MdtkError` if there is no job."""
     home = options.dataset_dir / "leftImg8bit_sequence" / "train"
     if not home.is_dir():
         raise MdtkError(f"sequences not found: {home}; extract leftImg8bit_sequence_trainvaltest.zip of Cityscapes")
@@ -89,8 +89,8 @@ def plan(options: Options) -> tuple[list[Job], Report]:
         for sequence, frames in sorted(_sequences(city).items()):
             targets = sorted(t for t in frames if t - GAP in frames and t + GAP in frames)
             report.ends += len(frames) - len(targets)
-            pieces = range(0, len(targets), _STRETCH)
-            jobs += [Job(city.name, sequence, tuple(targets[start : start + _STRETCH])) for start in pieces]
+            pieces = range(0, len(targets), _JOB_SIZE)
+            jobs += [Job(city.name, sequence, tuple(targets[start : start + _JOB_SIZE])) for start in pieces]
     if not jobs:
         raise MdtkError(f"{home}: no frame with neighbours {GAP} before and after; extract the sequences again")
     return jobs, report
@@ -105,8 +105,9 @@ def _sequences(city: Path) -> dict[str, set[int]]:
 
 
 def run_job(job: Job, options: Options, stop: Event | None = None) -> Report:
-    """Makes the triplets of a job that are not there. `stop` ends it after the triplet in hand."""
-    report, frames = Report(), {}
+    """Makes the triplets of a job that do not exist yet; setting `stop` ends it after the current triplet."""
+    report = Report()
+    frames: dict[int, np.ndarray] = {}  # decoded ones that later targets may need
     try:
         K = _camera(job, options)
     except MdtkError as error:
@@ -134,7 +135,7 @@ def run_job(job: Job, options: Options, stop: Event | None = None) -> Report:
 
 
 def triplet_path(dump_root: Path, city: str, sequence: str, frame: int) -> Path:
-    """The PNG of a triplet."""
+    """The PNG of the triplet whose middle frame is `frame`."""
     return dump_root / city / f"{sequence}_{frame:06d}.png"
 
 
@@ -143,7 +144,7 @@ def _camera_text_path(triplet: Path) -> Path:
 
 
 def _camera(job: Job, options: Options) -> np.ndarray:
-    """K of the resized image, of the sequence's first camera file; the cut at the bottom does not move it."""
+    """K of the resized image, from the first camera file of the sequence; cutting off rows below does not change it."""
     homes = [options.dataset_dir / folder for folder in ("camera", "camera_trainvaltest/camera")]
     found = sorted(path for home in homes for path in (home / "train" / job.city).glob(f"{job.sequence}_*_camera.json"))
     if not found:
@@ -153,7 +154,7 @@ def _camera(job: Job, options: Options) -> np.ndarray:
 
 
 def _frame(job: Job, number: int, options: Options) -> np.ndarray:
-    """A frame (rows, columns, 3) uint8, resized and cut."""
+    """A resized and cut frame (rows, columns, 3) uint8."""
     home = options.dataset_dir / "leftImg8bit_sequence" / "train" / job.city
     path = home / f"{job.sequence}_{number:06d}_leftImg8bit.png"
     resized = open_full(path).resize((options.width, options.height), Image.Resampling.LANCZOS)
@@ -168,7 +169,7 @@ def _write(path: Path, triplet: np.ndarray, K: np.ndarray) -> None:
 
 
 def is_complete(path: Path, options: Options) -> bool:
-    """Whether a triplet and its K are there, whole; a triplet of another size is an error."""
+    """Whether a triplet and its K exist and are complete. Raises `MdtkError` for a triplet of another size."""
     if not path.is_file() or not _camera_text_path(path).is_file():
         return False
     with path.open("rb") as file:
@@ -186,7 +187,7 @@ def is_complete(path: Path, options: Options) -> bool:
 
 
 def finish(options: Options, report: Report) -> None:
-    """Writes skipped.txt (every reason), and takes the tree's own lists of triplets along, if it has any."""
+    """Writes all reasons to skipped.txt, and copies the lists of triplets that the dataset's own tree may have."""
     listing = options.dump_root / "skipped.txt"
     if report.skipped:
         write_text(listing, "".join(f"{reason}\n" for reason in report.skipped))
@@ -199,8 +200,8 @@ def finish(options: Options, report: Report) -> None:
                 shutil.copyfile(own, temporary)
 
 
-def prepare(options: Options, workers: int) -> Iterator[tuple[int, int, Report]]:
-    """Does all jobs; yields (jobs done, jobs, report so far) after each. Ctrl-C ends it with every file whole."""
+def prepare(options: Options, workers: int) -> Generator[tuple[int, int, Report], None, None]:
+    """Does all jobs; yields (jobs done, all jobs, report so far) after each. Ctrl-C leaves no incomplete file."""
     jobs, report = plan(options)
     clear_torn(options.dump_root, "*/.*.tmp.*")
     yield 0, len(jobs), report

@@ -1,4 +1,4 @@
-"""Test frames that training sees too: by recording and frame, whichever list, camera or layout names them."""
+"""Finds test frames that training sees too, whichever list, camera or layout of the recording names them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mdtk.datasets.readers.kitti import KittiOdom, KittiRaw
 from mdtk.datasets.readers.nyuv2 import LABELED, NYUv2
 from mdtk.datasets.splits import load_split
 
-# Sequence of KITTI odometry → (drive of KITTI raw, its first frame); from the odometry benchmark's development kit
+# The drive of KITTI raw, and its first frame, of each odometry sequence; from the odometry benchmark's development kit
 RAW_OF_ODOMETRY = {
     "00": ("2011_10_03/2011_10_03_drive_0027_sync", 0),
     "01": ("2011_10_03/2011_10_03_drive_0042_sync", 0),
@@ -27,12 +27,12 @@ RAW_OF_ODOMETRY = {
     "10": ("2011_09_30/2011_09_30_drive_0034_sync", 0),
 }
 _KITTI_TESTS = ((KittiRaw, "eigen/test"), (KittiOdom, "odom/test_09"), (KittiOdom, "odom/test_10"))
-# Published tests that a training list of a dataset is compared with, whether they are evaluated or not
+# The published tests with which a training list is compared, even if they are not evaluated, by dataset
 _TESTS = {"kitti_raw": _KITTI_TESTS, "kitti_odom": _KITTI_TESTS}
 
 
 def frame_key(reader: DatasetReader, index: int, offset: int = 0) -> tuple[Hashable, int]:
-    """(recording, frame) of an entry's frame at `offset`: the same for both cameras and for KITTI's two layouts."""
+    """The recording and number of an entry's frame at `offset`, equal for both cameras and KITTI's two layouts."""
     if isinstance(reader, KittiRaw):
         entry = reader.entry(index)
         return entry.folder, entry.frame + offset
@@ -47,13 +47,16 @@ def frame_key(reader: DatasetReader, index: int, offset: int = 0) -> tuple[Hasha
 
 
 def frames_seen(reader: DatasetReader, offsets: Sequence[Offset]) -> set[tuple[Hashable, int]]:
-    """Every frame that training on `reader` looks at, as a target or as a source."""
+    """The keys (see `frame_key`) of all frames that training on `reader` looks at, as targets or as sources."""
     steps = [0, *(offset for offset in offsets if isinstance(offset, int) and offset)]
     return {frame_key(reader, index, step) for index in range(len(reader)) for step in steps}
 
 
 def overlap(seen: set[tuple[Hashable, int]], test: DatasetReader, title: str) -> str | None:
-    """What `seen` holds of a test list, in a sentence; None where they share nothing."""
+    """A sentence on the frames, or else the recordings, that a test list shares with `seen`; None if there are none.
+
+    `title` names the test list in it.
+    """
     keys = [frame_key(test, index) for index in range(len(test))]
     shared = [index for index, key in enumerate(keys) if key in seen]
     if shared:
@@ -65,7 +68,7 @@ def overlap(seen: set[tuple[Hashable, int]], test: DatasetReader, title: str) ->
 
 
 def published_overlaps(reader: DatasetReader, seen: set[tuple[Hashable, int]]) -> list[str]:
-    """Overlaps of a training list with the published tests of its dataset."""
+    """Sentences on the overlaps of a training list with the published tests of its dataset (see `overlap`)."""
     tests = ((kind, name, load_split(name, reader.root)) for kind, name in _TESTS.get(reader.key, ()))
     found = [overlap(seen, kind(reader.root, split.lines), name) for kind, name, split in tests]
     if isinstance(reader, NYUv2):

@@ -1,4 +1,4 @@
-"""A training list for NYU Depth v2 from its raw folders: neighbours a fixed time apart, static frames left out."""
+"""Makes a training list for NYU Depth v2 from its raw folders: neighbours a fixed time apart, without static frames."""
 
 from __future__ import annotations
 
@@ -11,59 +11,62 @@ import numpy as np
 
 from mdtk.core.errors import MdtkError
 from mdtk.datasets.readers.nyuv2 import LABELED, OFFSETS, SIZE, open_hdf5
-from mdtk.datasets.sequence.frames import grey_stack
+from mdtk.datasets.sequence.frames import grey_stack, motion
 from mdtk.datasets.splits import load_split
 
 RULE = """The rule: the frames of a scene (nyu_depth_v2/<scene>/r-<seconds>-<ticks>.ppm) are ordered by their time
 stamp. A target is taken every EVERY raw frames (EVERY / RATE seconds). Its neighbours -4 ... 4 are the frames nearest
 to k * STEP / RATE seconds away, each within a quarter of a step of that time; a target that lacks one (the ends of a
 scene, gaps of the recording) is left out. A target is static, and left out, where its mean absolute grey change to
-neighbour -1 or to neighbour 1 (64x48 copies, 0 ... 255) is below MIN_MOTION. Cut-off files count as not there. Scenes
+neighbour -1 or to neighbour 1 (64x48 copies, 0 ... 255) is below MIN_MOTION. Truncated files are ignored. Scenes
 of the official test images are left out where nyu_depth_v2_labeled.mat names them."""
 _STAMP = re.compile(r"r-(\d+(?:\.\d+)?)-\d+\.(?:ppm|png|jpg)")
-_HEADER = 9  # least bytes of a PPM's header
+_HEADER = 9  # minimum size in bytes of a PPM's header
 
 
 @dataclass(frozen=True)
 class Options:
-    """The rule's numbers: raw frames between neighbours and targets, frames a second, least motion (0 … 255)."""
+    """The numbers of the rule (see `RULE`)."""
 
-    step: int = 10
-    every: int = 10
-    rate: float = 30.0
-    min_motion: float = 3.0
-    val_every: int = 20  # every so many scenes, one is val; 0: none
+    step: int = 10  # raw frames between neighbours
+    every: int = 10  # raw frames between targets
+    rate: float = 30.0  # raw frames per second
+    min_motion: float = 3.0  # mean absolute grey difference, 0 … 255
+    val_every: int = 20  # one of this many scenes goes to the validation list; 0: none
 
 
 @dataclass
 class Summary:
-    """What the rule did, for the report."""
+    """What the rule found and left out."""
 
     scenes: int = 0
     frames: int = 0
-    broken: list[str] = field(default_factory=list)
-    lonely: int = 0  # targets that lack a neighbour
-    static: int = 0
-    test_scenes: list[str] = field(default_factory=list)
+    truncated: list[str] = field(default_factory=list)  # files
+    incomplete: int = 0  # targets that lack a neighbour
+    static: int = 0  # targets below min_motion
+    test_scenes: list[str] = field(default_factory=list)  # scenes of the official test images
     test_scenes_known: bool = True
 
-    def lines(self) -> list[str]:
-        """The report in words."""
+    def describe(self) -> list[str]:
+        """The summary as lines of text."""
         known = f"{len(self.test_scenes)} scenes of the official test images left out"
         unknown = f"scenes of the official test images are not left out: {LABELED} is not there or names none"
-        broken = [f"{len(self.broken)} cut-off files, the first {self.broken[0]}"] if self.broken else []
+        truncated = [f"{len(self.truncated)} truncated files, the first {self.truncated[0]}"] if self.truncated else []
         return [
             f"{self.scenes} scenes with {self.frames} raw frames",
             known if self.test_scenes_known else unknown,
-            f"targets left out: {self.lonely} lack a neighbour, {self.static} are static",
-            *broken,
+            f"targets left out: {self.incomplete} lack a neighbour, {self.static} are static",
+            *truncated,
         ]
 
 
 def make_split(
     root: Path, options: Options, progress: Callable[[list[Path]], Iterable[Path]] = iter
 ) -> tuple[dict[str, list[str]], Summary]:
-    """Lines of the lists "train" and "val", and what the rule did. `progress` wraps the scenes (tqdm)."""
+    """The lines of the lists "train" and "val", and a summary. `progress` wraps the scenes, as tqdm does.
+
+    Raises `MdtkError` if the raw scenes are not below `root`.
+    """
     home = root / "nyu_depth_v2"
     if not home.is_dir():
         raise MdtkError(f"raw scenes not found: {home}; extract the raw dataset there (datasets/README.md)")
@@ -81,7 +84,7 @@ def make_split(
 
 
 def test_scenes(labeled: Path) -> frozenset[str] | None:
-    """Names of the places that the official test images show, from the labelled file; None where it does not say."""
+    """The places (see `place`) of the official test images, from the labelled file; None if it does not name them."""
     if not labeled.is_file():
         return None
     numbers = [int(Path(line).stem) for line in load_split("nyuv2/test").lines]
@@ -93,7 +96,7 @@ def test_scenes(labeled: Path) -> frozenset[str] | None:
 
 
 def place(scene: str) -> str:
-    """The place that a scene shows: one for all parts of a long recording (living_room_0001a, …b)."""
+    """The place that a scene shows: its name without the letter that numbers the parts of a long recording."""
     return re.sub(r"(?<=\d)[a-z]$", "", scene)
 
 
@@ -105,20 +108,20 @@ def _scene_lines(scene: Path, root: Path, options: Options, summary: Summary) ->
         return []
     rows = neighbours(times, options)
     complete = rows[(rows >= 0).all(1)]
-    summary.lonely += len(rows) - len(complete)
+    summary.incomplete += len(rows) - len(complete)
     moving = complete[_motion(paths, complete) >= options.min_motion] if len(complete) else complete
     summary.static += len(complete) - len(moving)
     return [" ".join(paths[index].relative_to(root).as_posix() for index in row) for row in moving]
 
 
 def _frames(scene: Path, summary: Summary) -> tuple[np.ndarray, list[Path]]:
-    """Time stamps in seconds, ascending, and the frames' paths."""
+    """The time stamps of the frames in seconds, ascending, and their paths."""
     found = []
     for path in scene.iterdir():
         if not (match := _STAMP.fullmatch(path.name)):
             continue  # depth (d-…), accelerometer (a-…)
         if path.suffix == ".ppm" and path.stat().st_size < _HEADER + 3 * SIZE[0] * SIZE[1]:
-            summary.broken.append(str(path))
+            summary.truncated.append(str(path))
         else:
             found.append((float(match[1]), path))
     found.sort()
@@ -126,7 +129,7 @@ def _frames(scene: Path, summary: Summary) -> tuple[np.ndarray, list[Path]]:
 
 
 def neighbours(times: np.ndarray, options: Options) -> np.ndarray:
-    """Positions (targets, 9) in `times` of each target's frames in the list's column order; -1 where there is none."""
+    """The positions in `times` of each target's nine frames, (targets, 9) in the order of OFFSETS; -1 if missing."""
     step = options.step / options.rate
     wanted = np.arange(times[0], times[-1] + 1e-9, options.every / options.rate)
     targets = np.unique(nearest(times, wanted))
@@ -136,16 +139,14 @@ def neighbours(times: np.ndarray, options: Options) -> np.ndarray:
 
 
 def nearest(times: np.ndarray, moments: np.ndarray) -> np.ndarray:
-    """Position in ascending `times` of the one nearest to each moment."""
-    right = np.searchsorted(times, moments).clip(1, len(times) - 1)
+    """The positions in the ascending `times` of those nearest to each of `moments`."""
+    right: np.ndarray = np.searchsorted(times, moments).clip(1, len(times) - 1)
     return right - (moments - times[right - 1] <= times[right] - moments)
 
 
 def _motion(paths: list[Path], rows: np.ndarray) -> np.ndarray:
-    """Least mean absolute grey change (0 … 255) of each row's target to its neighbours -1 and 1."""
+    """How much the target of each row differs from its neighbours -1 and 1 (see `frames.motion`)."""
     columns = [OFFSETS.index(offset) for offset in (0, -1, 1)]
     used, places = np.unique(rows[:, columns], return_inverse=True)
-    stack = grey_stack([paths[index] for index in used]).astype(np.int16)
     target, before, after = places.reshape(-1, 3).T
-    changes = [np.abs(stack[target] - stack[other]).mean(axis=(1, 2)) for other in (before, after)]
-    return np.minimum(*changes)
+    return motion(grey_stack([paths[index] for index in used]), target, [before, after])

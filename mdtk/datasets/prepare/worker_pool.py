@@ -1,4 +1,4 @@
-"""Jobs over processes that Ctrl-C ends in order: each finishes the file in hand, none is left behind."""
+"""Runs jobs in processes that Ctrl-C ends in order: each finishes its current file, and none is left behind."""
 
 from __future__ import annotations
 
@@ -7,21 +7,27 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.synchronize import Event
-from typing import Any
+from typing import TypeVar
 
 from mdtk.core.errors import MdtkError
 
-_stop: Event | None = None  # of this worker process
+Job = TypeVar("Job")
+Options = TypeVar("Options")
+Result = TypeVar("Result")
+_stop: Event | None = None  # set when this worker process should end
 
 
-def run_jobs(function: Callable[..., Any], jobs: Sequence, options: object, workers: int) -> Iterator[Any]:
-    """Yields function(job, options, stop) of every job as it is done, in processes; in this one when `workers` is 1.
+def run_jobs(
+    function: Callable[[Job, Options, Event | None], Result], jobs: Sequence[Job], options: Options, workers: int
+) -> Generator[Result, None, None]:
+    """Yields function(job, options, stop) of every job as it is done, from `workers` processes; 1 is this process.
 
-    On Ctrl-C (or SIGTERM) `stop` is set, what runs ends by itself, and KeyboardInterrupt is raised.
+    On Ctrl-C or SIGTERM `stop` is set, the running jobs end by themselves, and KeyboardInterrupt is raised. Raises
+    `MdtkError` when a worker process dies.
     """
     if workers <= 1:
         for job in jobs:
@@ -46,17 +52,17 @@ def run_jobs(function: Callable[..., Any], jobs: Sequence, options: object, work
 def _start_worker(stop: Event, parent: int) -> None:
     global _stop
     _stop = stop
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent's decision
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides, and sets the event
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_leave_with_parent, args=(parent,), daemon=True).start()
 
 
 def _leave_with_parent(parent: int) -> None:
-    """A killed parent cannot say so; its workers must not stay."""
+    """Ends this worker when its parent is gone: a parent that was killed cannot tell its workers."""
     while os.getppid() == parent:
         time.sleep(1)
     os._exit(1)
 
 
-def _call(function: Callable[..., Any], job: object, options: object) -> Any:
+def _call(function: Callable[[Job, Options, Event | None], Result], job: Job, options: Options) -> Result:
     return function(job, options, _stop)

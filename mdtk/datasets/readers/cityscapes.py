@@ -1,4 +1,4 @@
-"""Cityscapes: the official tree (evaluation), and the triplets that tools/prepare_cityscapes.py writes (training)."""
+"""Readers of Cityscapes: the official tree (for evaluation) and prepared triplets of frames (for training)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from PIL import Image
 
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import require_file
+from mdtk.datasets.catalogue import dataset_reader
 from mdtk.datasets.depth_files import numbered_path, read_npy
 from mdtk.datasets.image_files import find_image, open_rgb, read_grey_png
 from mdtk.datasets.reader import STEREO, DatasetReader, Offset
-from mdtk.datasets.registry import dataset_reader
 from mdtk.datasets.splits import load_split
 from mdtk.geometry.camera import intrinsics
 
@@ -26,7 +26,7 @@ _FRAME = "a line is '<city> <city>_<sequence>_<frame>'"
 
 
 def parse_line(line: str, key: str, number: int) -> tuple[str, str, int]:
-    """City, sequence ("ulm_000002") and frame of a list's line; another form is an error that names it."""
+    """The city, the sequence ("ulm_000002") and the frame of a line. Raises `MdtkError` for a line of another form."""
     fields = line.split()
     parts = fields[1].split("_") if len(fields) == 2 else []
     if len(parts) != 3 or parts[0] != fields[0] or not parts[2].isdigit():
@@ -35,7 +35,7 @@ def parse_line(line: str, key: str, number: int) -> tuple[str, str, int]:
 
 
 def read_camera(path: Path) -> tuple[np.ndarray, float]:
-    """K (3, 3) float64 in pixels of the full image, and the stereo baseline in metres, of a camera file."""
+    """K (3, 3) float64 in pixels of the full image, and the stereo baseline in metres, from a camera file."""
     require_file(path, "camera file", "extract camera_trainvaltest.zip (and camera for test) below the data root")
     try:
         camera = json.loads(path.read_text(encoding="utf-8"))
@@ -47,7 +47,7 @@ def read_camera(path: Path) -> tuple[np.ndarray, float]:
 
 
 def open_full(path: Path) -> Image.Image:
-    """A published image, all 2048x1024 pixels; another size is an error."""
+    """Opens a published image with all its 2048x1024 pixels. Raises `MdtkError` for another size."""
     image = open_rgb(path)
     if image.size != SIZE:
         raise MdtkError(f"{path}: is {image.width}x{image.height} pixels; Cityscapes' images are 2048x1024")
@@ -55,7 +55,10 @@ def open_full(path: Path) -> Image.Image:
 
 
 def disparity_to_depth(path: Path, focal_baseline: float) -> np.ndarray:
-    """Depth (H, W) float32 in metres, 0 where unknown: baseline · fx / ((p - 1) / 256) for p > 0 (Cityscapes' rule)."""
+    """Depth (H, W) float32 in metres, 0 where unknown, from a disparity PNG; `focal_baseline` is fx · baseline.
+
+    Cityscapes' documentation gives the disparity in pixels as (p - 1) / 256 for values p > 0.
+    """
     stored = read_grey_png(path, "disparity", "extract Cityscapes' disparity package below the data root")
     disparity = (stored - 1) / 256
     depth = np.zeros_like(disparity)
@@ -65,11 +68,11 @@ def disparity_to_depth(path: Path, focal_baseline: float) -> np.ndarray:
 
 @dataset_reader("cityscapes")
 class Cityscapes(DatasetReader):
-    """The official tree. Offsets count single frames of leftImg8bit_sequence. Lines: "<city> <city>_<seq>_<frame>".
+    """Cityscapes' official tree. Lines are "<city> <city>_<seq>_<frame>"; offsets count frames of leftImg8bit_sequence.
 
-    The native image is the upper 768 rows of 1024. Intrinsics are those of the image's camera file, in both modes.
-    Ground truth: <root>/gt_depths/%03d_depth.npy, numbered by the list cityscapes/test, where that folder is there;
-    else from disparity and camera files; the same 768 rows. Kind "disparity": always from those, all 1024 rows.
+    The native image is the upper 768 of 1024 rows. Intrinsics are those of the camera file in both modes. Ground truth
+    is <root>/gt_depths/%03d_depth.npy, numbered by the list cityscapes/test, if that folder exists, else it is computed
+    from disparity and camera files; it has the same 768 rows. The kind "disparity" is always computed, with 1024 rows.
     """
 
     hint = "set ROOTS.CITYSCAPES or MDTK_DATASETS; see datasets/README.md for the expected tree"
@@ -82,7 +85,7 @@ class Cityscapes(DatasetReader):
         return parse_line(self.lines[index], self.key, index + 1)
 
     def _home(self, package: str, city: str) -> Path:
-        """The folder of a city in a package ("camera", …); the package may lie in a folder named after its archive."""
+        """The folder of a city in a package ("camera", …), which may lie in a folder named after its archive."""
         if (package, city) not in self._homes:
             bases = [self.root / package, self.root / f"{package}_trainvaltest" / package]
             choices = [base / split / city for base in bases for split in SPLITS]
@@ -104,7 +107,7 @@ class Cityscapes(DatasetReader):
         return [open_full(path).crop((0, 0, SIZE[0], KEPT_ROWS)) for path in self.files(index, offsets)]
 
     def camera_path(self, index: int) -> Path:
-        """The entry's camera file, else the first one of its sequence."""
+        """The camera file of the entry, or the first one of its sequence."""
         city, sequence, frame = self._parsed(index)
         path = self._home("camera", city) / f"{sequence}_{frame:06d}_camera.json"
         if path.is_file():
@@ -119,7 +122,7 @@ class Cityscapes(DatasetReader):
         return read_camera(self.camera_path(index))[0]
 
     def disparity_path(self, index: int) -> Path:
-        """The entry's disparity PNG."""
+        """The disparity PNG of the entry."""
         city, sequence, frame = self._parsed(index)
         name = f"{sequence}_{frame:06d}_disparity.png"
         paths = [self._home(package, city) / name for package in ("disparity", "disparity_sequence")]
@@ -131,7 +134,7 @@ class Cityscapes(DatasetReader):
 
     @functools.cached_property
     def _numbers(self) -> dict[str, int]:
-        """Line → its place in the list cityscapes/test of the root, which numbers gt_depths."""
+        """The number in gt_depths of each line: its position in the list cityscapes/test of the data root."""
         return {line: number for number, line in enumerate(load_split("cityscapes/test", self.root).lines)}
 
     def ground_truth(self, index: int, kind: str = "") -> np.ndarray:
@@ -147,9 +150,9 @@ class Cityscapes(DatasetReader):
 
 @dataset_reader("cityscapes_prepared")
 class CityscapesPrepared(DatasetReader):
-    """Triplets two frames apart, one file each: <city>/<city>_<seq>_<frame>.png|jpg and …_cam.txt.
+    """Triplets of frames two apart, each in one file <city>/<city>_<seq>_<frame>.png|jpg with its K in …_cam.txt.
 
-    BDEdepth's stand one above the other, ManyDepth's and SfMLearner's side by side; the shape of the file tells.
+    The frames are one above the other (BDEdepth) or side by side (ManyDepth, SfMLearner), as the image's shape tells.
     """
 
     hint = "make it with tools/prepare_cityscapes.py, or set ROOTS.CITYSCAPES_PREPARED"
@@ -182,7 +185,7 @@ class CityscapesPrepared(DatasetReader):
 
 
 def split_triplet(image: Image.Image, path: Path) -> list[Image.Image]:
-    """The frames -1, 0, 1 of a triplet: side by side in a wide file, one above the other in a high one."""
+    """The frames -1, 0, 1 of a triplet image: side by side in a wide one, one above the other in a high one."""
     width, height = image.size
     wide = width > height
     if (width if wide else height) % 3:

@@ -1,4 +1,4 @@
-"""KITTI raw and KITTI odometry: paths, calibration, laser and improved ground truth, poses."""
+"""Readers of KITTI raw and KITTI odometry: images, calibration, laser and improved ground truth, poses."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from PIL import Image
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import require_file
 from mdtk.datasets import velodyne
+from mdtk.datasets.catalogue import dataset_reader
 from mdtk.datasets.image_files import find_image, open_rgb, read_grey_png
 from mdtk.datasets.kitti_calibration import Cameras, read_odometry_cameras, read_raw_cameras
 from mdtk.datasets.kitti_calibration import velodyne_projection as project_velodyne
 from mdtk.datasets.reader import STEREO, DatasetReader, Offset
-from mdtk.datasets.registry import dataset_reader
 from mdtk.datasets.splits import load_static_frames
 from mdtk.geometry.camera import fraction_intrinsics
 
-NOMINAL = (0.58, 1.92, 0.5, 0.5)  # fx / W, fy / H, cx / W, cy / H of the published recipes
+NOMINAL = (0.58, 1.92, 0.5, 0.5)  # fx / W, fy / H, cx / W, cy / H in the published recipes
 NOMINAL_BASELINE = 0.54  # metres; the published stereo factor 5.4 is this over 0.1
 CAMERAS = {"l": 2, "r": 3, "2": 2, "3": 3}
 IMPROVED_SCALE = 256.0  # stored value of one metre in the improved ground truth
@@ -30,7 +30,7 @@ BENCHMARK = "image"  # the folder of the depth benchmark's test images; such lin
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of a list: the recording's folder (or sequence number), frame number, camera (2 left, 3 right)."""
+    """A parsed line of a split list: folder of the recording, frame number, and camera (2 left, 3 right)."""
 
     folder: str
     frame: int
@@ -38,21 +38,22 @@ class Entry:
 
     @property
     def other_camera(self) -> int:
+        """The number of the other camera of the stereo rig."""
         return 5 - self.camera
 
 
 class _KittiReader(DatasetReader):
-    """What the two layouts share: the form of a line, nominal intrinsics, the stereo rig."""
+    """What KITTI raw and KITTI odometry share: the form of a line, nominal intrinsics and the stereo rig."""
 
-    form: str  # the form of a line, for errors
-    folder_of: Callable[[str], str] = staticmethod(str)  # checks and normalises the first field of a line
+    form: str  # the form of a line, for messages
+    folder_of: Callable[[str], str] = staticmethod(str)  # the folder for the first field of a line
 
     def __init__(self, root: str | Path, lines: Sequence[str], intrinsics_mode: str = "nominal") -> None:
         super().__init__(root, lines, intrinsics_mode)
         self._cameras: dict[str, Cameras] = {}
 
     def entry(self, index: int) -> Entry:
-        """The parsed line; a line of another form is an error that names it."""
+        """The parsed line `index`. Raises `MdtkError` for a line of another form."""
         fields = self.lines[index].split()
         try:
             if len(fields) == 2 and fields[0] == BENCHMARK:
@@ -66,11 +67,11 @@ class _KittiReader(DatasetReader):
 
     @abc.abstractmethod
     def image_stem(self, folder: str, frame: int, camera: int) -> Path:
-        """An image's path without its suffix."""
+        """The path of an image without its suffix."""
 
     @abc.abstractmethod
     def cameras(self, folder: str) -> Cameras:
-        """The calibration behind `folder`, read once."""
+        """The calibration of the recording in `folder`, which is read once."""
 
     def files(self, index: int, offsets: Sequence[Offset]) -> list[Path]:
         entry = self.entry(index)
@@ -92,13 +93,13 @@ class _KittiReader(DatasetReader):
         return self.cameras(entry.folder).intrinsics(entry.camera, size)
 
     def resized_intrinsics(self, index: int, native: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
-        """As `DatasetReader.resized_intrinsics`; nominal: the published fractions of any size."""
+        """See `DatasetReader.resized_intrinsics`; nominal K is made of the published fractions of `size`."""
         if self.intrinsics_mode == "nominal":
             return self.intrinsics(index, size)
         return super().resized_intrinsics(index, native, size)
 
     def stereo_pose(self, index: int) -> tuple[int, float]:
-        """As `DatasetReader.stereo_pose`; the baseline is 0.54 m in the nominal mode, of the calibration otherwise."""
+        """See `DatasetReader.stereo_pose`; the baseline is 0.54 m in nominal mode, else that of the calibration."""
         entry = self.entry(index)
         if entry.folder == BENCHMARK:
             raise MdtkError(f"{self.key}: the benchmark's test images have no stereo pairs; set DATA.STEREO false")
@@ -108,7 +109,7 @@ class _KittiReader(DatasetReader):
 
 
 def _raw_folder(field: str) -> str:
-    """<date>/<drive>, the first field of a line of KITTI raw."""
+    """The first field of a line of KITTI raw, which must be <date>/<drive>."""
     date, _, drive = field.partition("/")
     if not date or not drive:
         raise ValueError(field)
@@ -117,12 +118,12 @@ def _raw_folder(field: str) -> str:
 
 @dataset_reader("kitti_raw")
 class KittiRaw(_KittiReader):
-    """KITTI raw: <date>/<drive>/image_02|03/data/%010d.png|jpg, velodyne_points, calibration of the day.
+    """KITTI raw: <date>/<drive>/image_02|03/data/%010d.png|jpg, velodyne_points, and the calibration of each date.
 
-    Lines: "<date>/<drive> <frame> <l|r>", and "image <n>" for the depth benchmark's test images (image/%010d.png,
-    with intrinsics/%010d.txt when calibrated).
-    Ground truth kinds: "velodyne" (the published evaluators' map), "velodyne_z" (the same points, camera z as depth),
-    "improved" (Uhrig et al. 2017, 16-bit PNG, metres × 256).
+    Lines are "<date>/<drive> <frame> <l|r>", or "image <n>" for the depth benchmark's test images (image/%010d.png,
+    and intrinsics/%010d.txt in calibrated mode). The kinds of ground truth are "velodyne" (the map of the published
+    evaluators), "velodyne_z" (the same points with camera z as depth) and "improved" (Uhrig et al. 2017, 16-bit PNG,
+    metres × 256).
     """
 
     hint = "set ROOTS.KITTI_RAW or MDTK_DATASETS; see datasets/README.md for the expected tree"
@@ -170,12 +171,12 @@ class KittiRaw(_KittiReader):
         return velodyne.generate(points, project_velodyne(cameras, entry.camera), cameras.sizes[2], forward)
 
     def velodyne_path(self, index: int) -> Path:
-        """The laser scan of the entry."""
+        """The file of the entry's laser scan."""
         entry = self.entry(index)
         return self.root / entry.folder / "velodyne_points" / "data" / f"{entry.frame:010d}.bin"
 
     def improved_path(self, index: int) -> Path:
-        """The improved ground truth of the entry: in the drive's folder, or in the official tree of its own."""
+        """The PNG of the entry's improved ground truth, in the folder of the drive or in the official separate tree."""
         entry = self.entry(index)
         inner = Path("proj_depth", "groundtruth", f"image_0{entry.camera}", f"{entry.frame:010d}.png")
         drive = Path(entry.folder).name
@@ -183,7 +184,7 @@ class KittiRaw(_KittiReader):
         return next((path for path in choices if path.is_file()), choices[0])
 
     def static_names(self) -> frozenset[str]:
-        """Entries whose frame the published static-frames list (or the root's own) holds."""
+        """Entries whose frame is in the list of static frames: that of the data root, else the published one."""
         static = load_static_frames(self.root)
         entries = ((line, self.entry(index)) for index, line in enumerate(self.lines))
         return frozenset(line for line, entry in entries if (entry.folder, entry.frame) in static)
@@ -197,7 +198,7 @@ def _odometry_folder(field: str) -> str:
 class KittiOdom(_KittiReader):
     """KITTI odometry: sequences/%02d/image_2|3/%06d.png|jpg, calib.txt, poses/%02d.txt.
 
-    Lines: "<sequence> <frame> <l|r>".
+    Lines are "<sequence> <frame> <l|r>".
     """
 
     hint = "set ROOTS.KITTI_ODOM or MDTK_DATASETS; see datasets/README.md for the expected tree"
@@ -213,7 +214,7 @@ class KittiOdom(_KittiReader):
         return self._cameras[folder]
 
     def poses(self, sequence: int) -> np.ndarray:
-        """Camera-to-world poses (N, 4, 4) float64 of the left camera, metres, from poses/%02d.txt."""
+        """Camera-to-world poses (N, 4, 4) float64 of the left camera in metres, from poses/%02d.txt."""
         path = self.root / "poses" / f"{sequence:02d}.txt"
         require_file(path, "poses", "extract data_odometry_poses.zip below the data root")
         try:

@@ -1,4 +1,4 @@
-"""Make3D (Saxena et al. 2009): the 134 test images and their laser grids."""
+"""Reader of Make3D (Saxena et al. 2009): the 134 test images and their laser grids."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from scipy.io.matlab import MatReadError
 
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import require_file
+from mdtk.datasets.catalogue import dataset_reader
 from mdtk.datasets.image_files import open_rgb
 from mdtk.datasets.reader import DatasetReader, Offset
-from mdtk.datasets.registry import dataset_reader
 from mdtk.geometry.camera import intrinsics
 
 SIZE = (1704, 2272)  # pixels of every test image
 BOX = (0, 710, 1704, 1562)  # left, top, right, bottom: the central 1704x852
 GRID = (55, 305)  # rows and columns of the laser grid over the whole image
-ROWS = slice(17, 38)  # of the grid that the box shows
+ROWS = slice(17, 38)  # rows of the grid that lie in the box
 # Focal length over width and height: the inverse of the image plane's size at distance 1 in the authors' release
 FOCAL = (1 / 0.70783777, 1 / 0.946584169)
 # What scipy raises for a file that is truncated, of a newer version, or no .mat at all
@@ -42,10 +42,11 @@ _UNREADABLE = (
 
 @dataset_reader("make3d")
 class Make3D(DatasetReader):
-    """Make3D's test set. Lines: the image's id. Evaluation only: there are no neighbouring frames.
+    """Make3D's test set, for evaluation only, since there are no neighbouring frames. A line is the id of an image.
 
-    Images: Test134/img-<id>.jpg, cut to the central 1704x852. Ground truth: Gridlaserdata/depth_sph_corr-<id>.mat,
-    21x305. Intrinsics are nominal in both modes, with the principal point in the middle of the whole image.
+    Images are Test134/img-<id>.jpg, cropped to the central 1704x852. Ground truth, (21, 305), is the same part of
+    Gridlaserdata/depth_sph_corr-<id>.mat. Intrinsics are nominal in both modes, with the principal point in the middle
+    of the whole image.
     """
 
     hint = "set ROOTS.MAKE3D or MDTK_DATASETS; see datasets/README.md for the expected tree"
@@ -74,7 +75,7 @@ class Make3D(DatasetReader):
 
 
 def read_grid(path: Path) -> np.ndarray:
-    """The laser grid's depth (55, 305) float32 in metres: channel 3 of Position3DGrid."""
+    """The depth (55, 305) float32 of a laser grid in metres: channel 3 of Position3DGrid in the .mat file."""
     hint = "extract Make3D's Test134Depth.tar.gz below the data root"
     require_file(path, "laser grid", hint)
     try:
@@ -89,7 +90,7 @@ def read_grid(path: Path) -> np.ndarray:
 
 
 def _open_truncated(path: Path) -> Image.Image:
-    """As `open_rgb`, but a file that ends early still counts, with a warning: published scores were made so."""
+    """Opens an image like `open_rgb`, but accepts one that ends early, with a warning, as published evaluations do."""
     try:
         return open_rgb(path)
     except MdtkError as error:

@@ -1,4 +1,4 @@
-"""NYU Depth v2: raw frames for training, the official labelled test images for evaluation."""
+"""Reader of NYU Depth v2: raw frames for training, the official labelled test images for evaluation."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import numpy as np
 from PIL import Image
 
 from mdtk.core.errors import MdtkError
+from mdtk.datasets.catalogue import dataset_reader
 from mdtk.datasets.image_files import find_image, open_rgb
 from mdtk.datasets.reader import STEREO, DatasetReader, Offset
-from mdtk.datasets.registry import dataset_reader
 from mdtk.geometry.camera import intrinsics
 
 SIZE = (640, 480)  # pixels of every image as it is published
@@ -30,7 +30,7 @@ RGB_DISTORTION = (
 )
 TRAIN_BOX = (16, 16, 624, 464)  # left, top, right, bottom: 608x448; undistortion leaves its border without image
 TEST_BOX = (40, 44, 601, 471)  # 561x427: where the official labels have valid depth
-OFFSETS = (0, -4, -3, -2, -1, 1, 2, 3, 4)  # of a training line's nine columns
+OFFSETS = (0, -4, -3, -2, -1, 1, 2, 3, 4)  # frame offsets of the nine columns in a training line
 LABELED = "nyu_depth_v2_labeled.mat"
 
 
@@ -41,32 +41,33 @@ def _undistortion_maps() -> tuple[np.ndarray, np.ndarray]:
 
 
 def undistort(image: Image.Image) -> Image.Image:
-    """The colour camera's image without its lens distortion; borders that it does not show are black."""
+    """An image of the colour camera without lens distortion; parts that the camera does not show are black."""
     return Image.fromarray(cv2.remap(np.asarray(image), *_undistortion_maps(), cv2.INTER_LINEAR))
 
 
 @contextmanager
 def open_hdf5(path: Path, hint: str) -> Iterator[h5py.File]:
-    """An open HDF5 file; one that is missing, truncated or without the dataset asked for is one sentence."""
+    """Opens an HDF5 file. Raises `MdtkError` if it is missing or truncated, or lacks a dataset that the block reads."""
     try:
         with h5py.File(path, "r") as file:
             yield file
     except FileNotFoundError as error:
         raise MdtkError(f"file not found: {path}; {hint}") from error
     except OSError as error:
-        raise MdtkError(f"cannot be read: {path} is truncated or no HDF5 file; {hint}") from error
+        raise MdtkError(f"cannot be read: {path} is truncated or not an HDF5 file; {hint}") from error
     except KeyError as error:
         raise MdtkError(f"{path}: is HDF5 but not NYU Depth v2 ({error.args[0]}); {hint}") from error
 
 
 @dataset_reader("nyuv2")
 class NYUv2(DatasetReader):
-    """NYU Depth v2. Which of two kinds of line an entry is decides what it is.
+    """NYU Depth v2, whose lists have two kinds of lines.
 
-    Training: nine image paths below the root, frames 0, -4 … -1, 1 … 4; the first is the entry's name. The native image
-    is undistorted and cut by 16 pixels on each side. Test: "nyu_test/%05d.h5", from that file or, where it is missing,
-    from the official nyu_depth_v2_labeled.mat below the root (the number is the official id, from 1); cut to 561x427.
-    Intrinsics are the toolbox's constants in both modes.
+    A training line holds nine image paths below the root, of the frames 0, -4 … -1, 1 … 4; the first one is the name of
+    the entry. The native image is undistorted and 16 pixels are cut off on each side. A test line is "nyu_test/%05d.h5"
+    with the official number of the image, from 1; it is read from that file or, if that is missing, from the official
+    nyu_depth_v2_labeled.mat below the root, and cropped to 561x427. Intrinsics are the constants of the dataset's
+    toolbox in both modes.
     """
 
     hint = "set ROOTS.NYUV2 or MDTK_DATASETS; see datasets/README.md for the expected tree"
@@ -152,7 +153,7 @@ class NYUv2(DatasetReader):
 
 
 def _read_labeled(path: Path, what: str, number: int) -> np.ndarray:
-    """From Matlab's column order: images (1449, 3, 640, 480), depths (1449, 640, 480)."""
+    """One image or depth of the official file, whose arrays are in Matlab's column order: (1449, [3,] 640, 480)."""
     with open_hdf5(path, "fetch the official file again") as file:
         stored = file["images" if what == "rgb" else "depths"]
         if not 1 <= number <= len(stored):

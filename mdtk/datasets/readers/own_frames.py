@@ -1,7 +1,7 @@
-"""Your own frames: folders of images or video files, with the camera's intrinsics in pixels, and depth PNGs if any.
+"""The user's own frames: folders of images or video files, the intrinsics in pixels, and depth PNGs if any.
 
-A frame number is the position in its folder's natural order, or in the video, from 0. STRIDE s makes an offset of one
-count s frames, and lets `train`, `val` and `all` start from every s-th frame.
+Frames are numbered from 0, in natural order of their file names or in the order of the video. With a STRIDE of s an
+offset of 1 means s frames, and the targets of `train`, `val` and `all` are s frames apart.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from PIL import Image
 from mdtk.config.sections import SequenceSection
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import resolve_data
+from mdtk.datasets.catalogue import dataset_reader
 from mdtk.datasets.image_files import open_rgb, read_grey_png
 from mdtk.datasets.reader import DatasetReader, DataSource, Offset
-from mdtk.datasets.registry import dataset_reader
 from mdtk.datasets.sequence.clips import SPLITS, Camera, Clip, moving, part, read_list, targets_of, unique_names
 from mdtk.datasets.sequence.frames import list_frames
 from mdtk.datasets.sequence.video_frames import VIDEO_SUFFIXES, extract_frames
 from mdtk.geometry.camera import intrinsics
 
-NOMINAL_FOCAL = 0.8  # focal length over image width where the camera is unknown: about 64 degrees across, as of a phone
+NOMINAL_FOCAL = 0.8  # assumed focal length over image width of an unknown camera: 64 degrees across, like a phone's
 
 
 @dataset_reader("sequence")
 class SequenceReader(DatasetReader):
-    """Folders of frames or videos. Entries are "<clip name> <frame number>"."""
+    """Reads folders of frames or videos. Entries are "<clip name> <frame number>"."""
 
     hint: ClassVar[str] = "see docs/custom_data.md"
     roots_differ: ClassVar[bool] = False
@@ -43,7 +43,11 @@ class SequenceReader(DatasetReader):
         depth_scale: float = 1000.0,
         static: frozenset[str] = frozenset(),
     ) -> None:
-        """`entries`: (clip, frame number). `camera` None: the nominal guess. `depth_scale`: PNG value of one metre."""
+        """A reader of `entries`, pairs of clip index and frame number.
+
+        `camera` None stands for an unknown camera, `depth_scale` is the value of one metre in the depth PNGs, and
+        `static` holds the names of the entries that hardly move.
+        """
         super().__init__(clips[0].frames[0].parent, [f"{clips[c].name} {frame}" for c, frame in entries])
         self.clips = list(clips)
         self.entries = list(entries)
@@ -54,10 +58,10 @@ class SequenceReader(DatasetReader):
 
     @classmethod
     def open(cls, source: DataSource, split: str) -> SequenceReader:
-        """The sequences of a source. `split`: train, val, all, or a text file of lines "<clip> <frame number>".
+        """A reader of the sequences of `source`; `split` is train, val, all, or a text file (see `clips.read_list`).
 
-        An entry has all frames of `source.sources` on both sides. Without K it is an error, or a nominal guess where
-        the source needs no camera (for MODEL.LEARN_INTRINSICS, and for evaluations).
+        Each entry has all frames of `source.sources`. Raises `MdtkError` if that leaves no entry, or if K is unknown
+        although the source needs it (not with MODEL.LEARN_INTRINSICS, and not for evaluations).
         """
         sequence = source.sequence
         if reason := cls.absent_reason(source):
@@ -81,13 +85,13 @@ class SequenceReader(DatasetReader):
 
     @classmethod
     def absent_reason(cls, source: DataSource) -> str:
-        """Empty where DATA.SEQUENCE.PATHS names something."""
+        """Why there is no data: DATA.SEQUENCE.PATHS is empty. An empty text if it is not."""
         if not source.sequence.paths:
             return "DATA.SEQUENCE.PATHS is empty; name folders of frames or video files"
         return ""
 
     def files(self, index: int, offsets: Sequence[Offset]) -> list[Path]:
-        """The image files of the entry at `offsets`."""
+        """The image files of the entry at `offsets`, in strides. Raises `MdtkError` for one that does not exist."""
         clip_index, frame = self.entries[index]
         clip = self.clips[clip_index]
         paths = []
@@ -101,11 +105,11 @@ class SequenceReader(DatasetReader):
         return paths
 
     def images(self, index: int, offsets: Sequence[Offset]) -> list[Image.Image]:
-        """The frames of the entry at `offsets` as they are stored."""
+        """The RGB images of the entry at `offsets`, at their stored size."""
         return [open_rgb(path) for path in self.files(index, offsets)]
 
     def intrinsics(self, index: int, size: tuple[int, int]) -> np.ndarray:
-        """K of the user moved to the frame's own `size`, or the nominal guess for an unknown camera."""
+        """K (3, 3) float64 at `size`, from DATA.SEQUENCE.K or, for an unknown camera, from `NOMINAL_FOCAL`."""
         if self.camera is not None:
             return self.camera.matrix(size)
         width, height = size
@@ -113,7 +117,7 @@ class SequenceReader(DatasetReader):
         return intrinsics(focal, focal, (width - 1) / 2, (height - 1) / 2)
 
     def depth_file(self, index: int) -> Path:
-        """The entry's depth PNG (existing or not): the frame's stem in the clip's depth folder."""
+        """The depth PNG of the entry, existing or not: the stem of its frame in the depth folder of its clip."""
         clip_index, frame = self.entries[index]
         clip = self.clips[clip_index]
         if clip.depth is None:
@@ -121,14 +125,14 @@ class SequenceReader(DatasetReader):
         return clip.depth / f"{clip.frames[frame].stem}.png"
 
     def ground_truth(self, index: int, kind: str = "") -> np.ndarray:
-        """Depth (H, W) float32 in metres from the entry's PNG, 0 where unknown."""
+        """Depth (H, W) float32 in metres from the PNG of the entry, 0 where unknown."""
         if kind:
             raise MdtkError(f"sequence has one kind of ground truth, its depth PNGs; it has no '{kind}'")
         hint = "evaluate on a text list of frames that have one"
         return read_grey_png(self.depth_file(index), "depth PNG", hint, eight_bits=True) / np.float32(self.depth_scale)
 
     def static_names(self) -> frozenset[str]:
-        """Entries of this split below DATA.SEQUENCE.MIN_MOTION (`train` and `val` hold none)."""
+        """Names of the entries below DATA.SEQUENCE.MIN_MOTION; `train` and `val` hold none."""
         return self._static
 
 
@@ -150,16 +154,17 @@ def _clips(source: DataSource) -> list[Clip]:
     if sequence.depth and len(sequence.depth) != len(sequence.paths):
         raise MdtkError(
             f"DATA.SEQUENCE.DEPTH names {len(sequence.depth)} folders for {len(sequence.paths)} DATA.SEQUENCE.PATHS; "
-            "give one a path"
+            "give one for each path"
         )
     paths = [base / path if base else resolve_data(path) for path in sequence.paths]
     depths = [base / path if base else resolve_data(path) for path in sequence.depth]
     for depth in depths:
         if not depth.is_dir():
             raise MdtkError(f"depth folder not found: {depth}; correct DATA.SEQUENCE.DEPTH or leave it empty")
+    folders: list[Path] | list[None] = depths or [None] * len(paths)
     return [
         Clip(name, tuple(_frames(path)), depth)
-        for name, path, depth in zip(unique_names(paths), paths, depths or [None] * len(paths), strict=True)
+        for name, path, depth in zip(unique_names(paths), paths, folders, strict=True)
     ]
 
 

@@ -1,4 +1,4 @@
-"""Clips, their camera, and which frames are entries: those with all sources, that move, of train or val, or listed."""
+"""Clips (sequences of frames), their camera, and the choice of frames that are entries of a split."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from mdtk.core.files import resolve_data
 from mdtk.datasets.sequence.frames import grey_stack, motion
 from mdtk.geometry.camera import intrinsics, resize_K
 
-MAX_STRETCH = 0.02  # between K's image and the frames, for the few rows that video codecs add
+MAX_STRETCH = 0.02  # allowed difference in aspect between K's image and the frames: video codecs add a few rows
 SPLITS = ("train", "val", "all")
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One sequence: its unique name, its frames in order, and the folder of its depth PNGs."""
+    """A sequence: its unique name, its frames in order, and the folder of its depth PNGs, if any."""
 
     name: str
     frames: tuple[Path, ...]
@@ -28,23 +28,23 @@ class Clip:
 
 @dataclass(frozen=True)
 class Camera:
-    """Intrinsics fx, fy, cx, cy in pixels (pixel centres at integers) of an image of `size` = (width, height)."""
+    """Intrinsics `k` = (fx, fy, cx, cy) in pixels (centres at integers) of an image of `size` = (width, height)."""
 
     k: tuple[float, float, float, float]
     size: tuple[float, float]
 
     def matrix(self, size: tuple[int, int]) -> np.ndarray:
-        """K (3, 3) float64 of the same view resampled to `size` = (width, height); another shape is an error."""
+        """K (3, 3) float64 of the same view at `size` = (width, height). Raises `MdtkError` for another aspect."""
         if abs(self.size[1] * size[0] / (self.size[0] * size[1]) - 1) > MAX_STRETCH:
             raise MdtkError(
-                f"DATA.SEQUENCE.K_SIZE {self.size[0]:g}x{self.size[1]:g} has not the shape of the frames, {size[0]}x"
+                f"DATA.SEQUENCE.K_SIZE {self.size[0]:g}x{self.size[1]:g} has not the aspect of the frames, {size[0]}x"
                 f"{size[1]}; give the width and height of the image that K belongs to, cropped as the frames are"
             )
         return resize_K(intrinsics(*self.k), self.size, size)
 
 
 def unique_names(paths: Sequence[Path]) -> list[str]:
-    """The shortest tails of the paths that tell them apart (color, or a/color and b/color); videos lose the suffix."""
+    """Unique names of the paths: their shortest distinct ends, such as a/color and b/color, without video suffixes."""
     resolved = [path.resolve() for path in paths]
     if len(set(resolved)) != len(resolved):
         raise MdtkError("DATA.SEQUENCE.PATHS names one path twice; name each once")
@@ -57,7 +57,7 @@ def unique_names(paths: Sequence[Path]) -> list[str]:
 
 
 def targets_of(clip: Clip, gaps: Sequence[int], stride: int) -> list[int]:
-    """Every `stride`-th frame that has all its sources."""
+    """Every `stride`-th frame whose sources, `gaps` frames away, all exist. Raises `MdtkError` if there is none."""
     first, last = -min([0, *gaps]), len(clip.frames) - 1 - max([0, *gaps])
     targets = [frame for frame in range(0, len(clip.frames), stride) if first <= frame <= last]
     if not targets:
@@ -68,16 +68,17 @@ def targets_of(clip: Clip, gaps: Sequence[int], stride: int) -> list[int]:
     return targets
 
 
-def moving(clip: Clip, frames: list[int], gaps: Sequence[int], least: float) -> list[int]:
-    """Those of `frames` whose grey change to every source `gaps` frames away is at least `least` (0: all frames)."""
-    if least <= 0 or not gaps:
+def moving(clip: Clip, frames: list[int], gaps: Sequence[int], minimum: float) -> list[int]:
+    """Those of `frames` whose grey difference (see `motion`) to every source is at least `minimum`; 0 keeps all."""
+    if minimum <= 0 or not gaps:
         return frames
-    change = motion(grey_stack(clip.frames), frames, gaps)
-    return [frame for frame, value in zip(frames, change, strict=True) if value >= least]
+    targets = np.asarray(frames, dtype=np.int64)
+    change = motion(grey_stack(clip.frames), targets, [targets + gap for gap in gaps])
+    return [frame for frame, value in zip(frames, change, strict=True) if value >= minimum]
 
 
 def part(frames: list[int], gaps: Sequence[int], fraction: float, split: str) -> list[int]:
-    """The last `fraction` of `frames` for val; for train those whose sources stay clear of val's targets too."""
+    """Targets of a split: for val the last `fraction` of `frames`, for train the others that have no source in it."""
     count = max(1, round(fraction * len(frames))) if fraction > 0 and frames else 0
     if split == "val":
         return frames[len(frames) - count :]
@@ -86,15 +87,15 @@ def part(frames: list[int], gaps: Sequence[int], fraction: float, split: str) ->
 
 
 def read_list(split: str, clips: Sequence[Clip], gaps: Sequence[int]) -> list[tuple[int, int]]:
-    """(clip, frame number) of each line "<clip name or index> <frame number>" of the text file `split`.
+    """(clip index, frame number) of each line "<clip name or index> <frame number>" in the text file `split`.
 
-    Another form of line, a frame without all its sources, and a frame listed twice are errors that name the line.
+    Raises `MdtkError` that names the line for another form, a frame without all its sources, or one listed twice.
     """
     path = resolve_data(split)
     if not path.is_file():
         raise MdtkError(
-            f"split '{split}' of sequence is none of {', '.join(SPLITS)} and no text file; set DATA.TRAIN_SPLIT train "
-            "and DATA.VAL_SPLIT val"
+            f"split '{split}' of sequence is neither one of {', '.join(SPLITS)} nor a text file; "
+            "set DATA.TRAIN_SPLIT train and DATA.VAL_SPLIT val"
         )
     places = {clip.name: index for index, clip in enumerate(clips)}
     entries: dict[tuple[int, int], int] = {}

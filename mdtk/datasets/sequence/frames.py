@@ -1,4 +1,4 @@
-"""Folders of frames: their order, and small grey copies of them for the motion filter. Caches live in one folder."""
+"""Folders of frames: their order, the motion between frames, and the cache folder for what is computed from them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ GREY_SIZE = (64, 48)  # width, height of the motion filter's copies: averaging t
 
 
 def natural_key(text: str) -> list[tuple[int, int, str]]:
-    """Sort key in which numbers count as numbers: frame2 before frame10."""
+    """A sort key that compares numbers in `text` by value: frame2 comes before frame10."""
     return [(0, int(part), part) if part.isdecimal() else (1, 0, part) for part in re.split(r"(\d+)", text) if part]
 
 
 def list_images(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
-    """The image files directly in `folder` in natural order; hidden files are left out."""
+    """The image files directly in `folder` without hidden ones, in natural order (see `natural_key`)."""
     found = [
         path
         for path in folder.iterdir()
@@ -34,7 +34,7 @@ def list_images(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[
 
 
 def list_frames(folder: Path) -> list[Path]:
-    """The frames of one sequence in natural order. Two files of one stem, or no file at all, are errors."""
+    """The frames of a sequence in natural order. Raises `MdtkError` if there are none, or two files with one stem."""
     if not folder.is_dir():
         raise MdtkError(f"folder of frames not found: {folder}; correct DATA.SEQUENCE.PATHS")
     frames = list_images(folder)
@@ -51,7 +51,7 @@ def list_frames(folder: Path) -> list[Path]:
 
 
 def cache_folder() -> Path:
-    """The folder for what can be computed again (`cache` below the data home); made when it is not there."""
+    """The folder `cache` below the data home, made if needed, for what can be computed again."""
     folder = dataset_home() / "cache"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def cache_folder() -> Path:
 
 
 def fingerprint(paths: Sequence[Path]) -> str:
-    """Hash of the files' resolved names, sizes and times of change: another content has another hash."""
+    """A hash of the resolved names, sizes and modification times of files, which changes when a file does."""
     digest = hashlib.sha256()
     for path in paths:
         status = path.stat()
@@ -70,7 +70,7 @@ def fingerprint(paths: Sequence[Path]) -> str:
 
 
 def grey_stack(frames: Sequence[Path]) -> np.ndarray:
-    """Small grey copies (N, 48, 64) uint8 of `frames`, computed once and kept in the cache."""
+    """Small grey copies of `frames`, (N, 48, 64) uint8, computed once and then read from the cache."""
     path = cache_folder() / f"grey-{fingerprint(frames)}.npy"
     if path.is_file():
         stack = np.load(path, allow_pickle=False)
@@ -92,16 +92,21 @@ def _small_grey(path: Path) -> np.ndarray:
         raise MdtkError(f"image cannot be read: {path} ({error}); fetch or extract it again") from error
 
 
-def motion(stack: np.ndarray, frames: Sequence[int], gaps: Sequence[int]) -> np.ndarray:
-    """Least mean absolute change (0 … 255) of each of `frames` to its sources `gaps` frames away.
+def motion(stack: np.ndarray, targets: np.ndarray, sources: Sequence[np.ndarray]) -> np.ndarray:
+    """How much each target differs from its sources: the mean absolute grey difference, minimum over the sources.
 
-    `stack` is (N, h, w) uint8; every frame + gap must lie in 0 … N-1. Returns (len(frames),) float64.
+    Args:
+        stack: grey images (N, h, w) uint8.
+        targets: (M,) positions in `stack`.
+        sources: for each source the (M,) positions in `stack`.
+
+    Returns:
+        (M,) float64 in 0 … 255; inf without sources.
     """
-    index = np.asarray(frames, dtype=np.int64)
-    change = np.full(len(index), np.inf)
-    for gap in gaps:
-        for start in range(0, len(index), 1024):  # bounded memory on long videos
-            part = index[start : start + 1024]
-            difference = np.abs(stack[part].astype(np.int16) - stack[part + gap])
-            change[start : start + 1024] = np.minimum(change[start : start + 1024], difference.mean(axis=(1, 2)))
+    change = np.full(len(targets), np.inf)
+    for source in sources:
+        for start in range(0, len(targets), 1024):  # in parts, so that a long video fits into memory
+            part = slice(start, start + 1024)
+            difference = np.abs(stack[targets[part]].astype(np.int16) - stack[source[part]])
+            change[part] = np.minimum(change[part], difference.mean(axis=(1, 2)))
     return change

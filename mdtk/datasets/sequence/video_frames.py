@@ -1,4 +1,4 @@
-"""Video files: read frame by frame, or extracted once to a cache folder that is whole or not there.
+"""Video files: read frame by frame, or extracted once to a cache folder that is either complete or missing.
 
 Frames are kept as JPEG of quality 95 with full chroma. A video is lossy already, and this adds little: on 640x480
 office video 46 dB against the decoded frame (the codec itself: 37 dB), at a quarter of PNG's size and a third of its
@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,10 +22,10 @@ from tqdm import tqdm
 from mdtk.core.errors import MdtkError
 from mdtk.datasets.sequence.frames import cache_folder, fingerprint
 
-try:
+# Windows has no such locks: there, of two processes that both extract a video, the first to finish wins.
+CAN_LOCK = sys.platform != "win32"
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows: no lock, two processes then both extract, and the first to finish wins
-    fcntl = None
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".gif")
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
@@ -32,22 +33,24 @@ _log = logging.getLogger(__name__)
 
 
 def open_video(path: Path) -> cv2.VideoCapture:
-    """An open capture of `path`, turned upright as its metadata say; an unreadable file is one sentence."""
+    """Opens a video, whose frames OpenCV turns upright as its metadata say. Raises `MdtkError` if it cannot be read."""
     if not path.is_file():
         raise MdtkError(f"video not found: {path}; give an existing file")
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # our sentence stands for the decoder's own complaints
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # the error below replaces the decoder's own messages
     level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
         capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
     finally:
         cv2.utils.logging.setLogLevel(level)
     if not capture.isOpened():
-        raise MdtkError(f"video cannot be read: {path}; it is damaged or no video, re-encode it, e.g. to .mp4 (H.264)")
+        raise MdtkError(
+            f"video cannot be read: {path}; it is damaged or not a video; re-encode it, e.g. to .mp4 (H.264)"
+        )
     return capture
 
 
 def frame_rate(path: Path) -> float:
-    """Frames a second as the file says; 0 when it does not."""
+    """Frames per second as the file states them; 0 when it does not."""
     capture = open_video(path)
     rate = capture.get(cv2.CAP_PROP_FPS)
     capture.release()
@@ -55,7 +58,7 @@ def frame_rate(path: Path) -> float:
 
 
 def read_frames(path: Path) -> Iterator[np.ndarray]:
-    """The frames of a video in order, (H, W, 3) uint8 RGB; one at a time."""
+    """Yields the frames of a video in order, (H, W, 3) uint8 RGB. Raises `MdtkError` if none can be decoded."""
     capture = open_video(path)
     try:
         good, frame = capture.read()
@@ -69,10 +72,10 @@ def read_frames(path: Path) -> Iterator[np.ndarray]:
 
 
 def extract_frames(path: Path) -> Path:
-    """The folder with the frames 000000.jpg … of a video: extracted at the first call, found again later.
+    """The folder with the frames 000000.jpg … of a video, which are extracted at the first call only.
 
-    A changed video (path, size or time) gets another folder. An interrupted extraction leaves nothing that could be
-    taken for a whole one; of several processes one extracts and the others wait.
+    A video that changed (path, size or time) gets another folder. An interrupted extraction leaves nothing that could
+    be taken for a complete one; of several processes one extracts and the others wait.
     """
     if not path.is_file():
         raise MdtkError(f"video not found: {path}; correct DATA.SEQUENCE.PATHS")
@@ -87,20 +90,20 @@ def extract_frames(path: Path) -> Path:
 
 @contextlib.contextmanager
 def _lock(path: Path) -> Iterator[None]:
-    """Holds an exclusive lock; the system lets go of it when the process dies."""
+    """Holds an exclusive lock on the file `path`; the system releases it when the process dies."""
     with path.open("w") as file:
-        if fcntl is not None:
+        if sys.platform != "win32":
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 def _extract(path: Path, folder: Path) -> None:
-    temporary = folder.with_name(f".{folder.name}.tmp" if fcntl else f".{folder.name}.{os.getpid()}.tmp")
+    temporary = folder.with_name(f".{folder.name}.tmp" if CAN_LOCK else f".{folder.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)  # the remains of a killed extraction
     temporary.mkdir()
     try:
         count = _write_frames(path, temporary)
-        with contextlib.suppress(OSError) if fcntl is None else contextlib.nullcontext():
+        with contextlib.nullcontext() if CAN_LOCK else contextlib.suppress(OSError):
             os.replace(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -103,7 +103,7 @@ def test_what_is_left_out_is_told(tree):
     assert any("jena_000000, 1 frames from 2: no camera file" in reason for reason in report.skipped)
     assert any(f"ulm_000001_000003: image cannot be read: {broken}" in reason for reason in report.skipped)
     assert len((tree.dump_root / "skipped.txt").read_text().splitlines()) == 2
-    assert "2 triplets made, 0 were there" in report.lines()[0]
+    assert "2 triplets made, 0 were there" in report.describe()[0]
     write_sequence(tree.dataset_dir, "jena", "jena_000000", [])
     write_sequence(tree.dataset_dir, "ulm", "ulm_000001", [5])
     assert run(tree).made == 2

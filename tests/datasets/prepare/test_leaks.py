@@ -68,7 +68,7 @@ def test_nyu_scenes_of_test_images(tmp_path, scene):
     assert shared == (expected if scene == "office_0001b" else [])
 
 
-def test_other_families_are_compared_by_file(tmp_path):
+def test_other_datasets_are_compared_by_file(tmp_path):
     line = " ".join(f"nyu_depth_v2/office/r-{k}.0-2.ppm" for k in range(9))
     train = NYUv2(tmp_path, [line])
     seen = frames_seen(train, [0, -1])

@@ -56,7 +56,7 @@ def test_columns_are_a_third_of_a_second_apart(tmp_path):
     write_scene(tmp_path, "kitchen_0001", raw_times(105))
     lines, summary = collect(tmp_path)
     assert len(lines["train"]) == 3  # 105 frames: 11 targets, four at each end lack a neighbour
-    assert summary.lonely == 8
+    assert summary.incomplete == 8
     for line in lines["train"]:
         times = np.array(stamps(line))
         np.testing.assert_allclose((times - times[0]) * 30, np.multiply([0, -4, -3, -2, -1, 1, 2, 3, 4], 10), atol=0.2)
@@ -78,7 +78,7 @@ def test_gaps_static_frames_and_cut_off_files(tmp_path):
         path.write_bytes(path.read_bytes()[:1000])
     again, summary = collect(tmp_path)
     assert not [line for line in again["train"] if "/still/" in line]
-    assert len(summary.broken) == 75
+    assert len(summary.truncated) == 75
     assert collect(tmp_path, min_motion=0.0)[1].static == 0
 
 

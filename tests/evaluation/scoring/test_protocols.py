@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mdtk.core.errors import MdtkError
-from mdtk.datasets.registry import DATASETS
+from mdtk.datasets.catalogue import DATASETS
 from mdtk.evaluation.scoring.metrics import METRICS
 from mdtk.evaluation.scoring.protocols import (
     CITYSCAPES_CROP,

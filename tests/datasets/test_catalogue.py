@@ -1,4 +1,4 @@
-"""Datasets from a configuration: where their root and list come from."""
+"""Dataset readers built from a configuration: where their root and list come from."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import pytest
 
 from mdtk.config import load_config
 from mdtk.core.errors import MdtkError
+from mdtk.datasets.catalogue import DATASETS, build_eval_reader, build_reader
 from mdtk.datasets.reader import DatasetReader
 from mdtk.datasets.readers.kitti import KittiRaw
-from mdtk.datasets.registry import DATASETS, build_eval_reader, build_reader
 
 
-def test_every_dataset_is_a_family_under_its_key():
+def test_every_dataset_has_a_reader_under_its_name():
     assert set(DATASETS) == {
         "kitti_raw", "kitti_odom", "nyuv2", "make3d", "cityscapes", "cityscapes_prepared", "sequence"
     }  # fmt: skip

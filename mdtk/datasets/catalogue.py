@@ -1,4 +1,4 @@
-"""Dataset readers by name, and how a recipe's keys become one."""
+"""The registered dataset readers, and building one from the keys of a recipe."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DATASETS: Registry[type[DatasetReader]] = Registry("dataset reader", home="mdtk.
 
 
 def dataset_reader(name: str) -> Callable[[type[DatasetReader]], type[DatasetReader]]:
-    """A decorator that registers a `DatasetReader`: DATA.NAME and protocols name it, ROOTS.<NAME> says where it is."""
+    """A decorator that registers a `DatasetReader` under the name that DATA.NAME, ROOTS and protocols use."""
 
     def keep(reader: type[DatasetReader]) -> type[DatasetReader]:
         reader.key = name
@@ -27,25 +27,25 @@ def dataset_reader(name: str) -> Callable[[type[DatasetReader]], type[DatasetRea
 
 
 def build_reader(node: CfgNode, cfg: CfgNode, split: str) -> DatasetReader:
-    """The dataset of a DATA node over the list `split`; its root is node.ROOT, else ROOTS.<dataset>."""
+    """The reader of the list `split` of a training set with the DATA node `node`; the root is DATA.ROOT or in ROOTS."""
     reader = DATASETS.find(node.NAME, "DATA.NAME")
     return reader.open(build_source(reader, node, cfg, needs_camera=not cfg.MODEL.LEARN_INTRINSICS), split)
 
 
 def build_eval_reader(name: str, cfg: CfgNode, split: str) -> DatasetReader:
-    """The dataset `name` over a list that a protocol names; its root is ROOTS.<dataset>."""
+    """The reader of the list `split` of the dataset `name` for an evaluation; the data root is in ROOTS."""
     reader = DATASETS.find(name, "the protocol")
     return reader.open(build_eval_source(reader, cfg), split)
 
 
 def absent_reason(name: str, cfg: CfgNode) -> str:
-    """Why an evaluation on the dataset `name` finds no data, in one sentence; empty where there is some."""
+    """Why an evaluation on the dataset `name` finds no data, in one sentence; an empty text if it does."""
     reader = DATASETS.find(name, "the protocol")
     return reader.absent_reason(build_eval_source(reader, cfg))
 
 
 def build_eval_source(reader: type[DatasetReader], cfg: CfgNode) -> DataSource:
-    """Where an evaluation finds the dataset: scores need no K, so frames of an unknown camera will do."""
+    """Where an evaluation finds the dataset of `reader`. K may be unknown, since scores do not need it."""
     node = set_of(cfg, reader.key).clone()
     node.defrost()
     if reader.roots_differ:
@@ -57,7 +57,7 @@ def build_eval_source(reader: type[DatasetReader], cfg: CfgNode) -> DataSource:
 def build_source(
     reader: type[DatasetReader], node: CfgNode, cfg: CfgNode, needs_camera: bool, val_split: str = ""
 ) -> DataSource:
-    """What DATA and ROOTS say about a dataset."""
+    """Where the dataset of `reader` is and how it is read, from the DATA node `node` and from ROOTS."""
     check_roots(cfg)
     data = DataSection.of(node, "DATA")
     return DataSource(
@@ -71,7 +71,7 @@ def build_source(
 
 
 def check_roots(cfg: CfgNode) -> None:
-    """ROOTS names registered readers only."""
+    """Raises `MdtkError` if ROOTS has a key that is not the name of a registered dataset reader."""
     names = [name.upper() for name in DATASETS]
     for name in cfg.ROOTS:
         if name not in names:
