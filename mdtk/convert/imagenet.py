@@ -87,7 +87,7 @@ def read_backbone(path: Path) -> tuple[str, dict[str, Tensor], list[str]]:
         arrays, _ = tensors_and_settings(read_torch(path), str(path), ())
     name = infer.backbone_name(arrays, "", str(path))
     with torch.device("meta"):
-        backbone = build_encoder(name).backbone
+        backbone = build_encoder(name).get_submodule("backbone")
     transfer = Transfer(str(path), has_counters=any(name.endswith(COUNTER) for name in arrays))
     transfer.add("backbone", backbone, arrays, str, file=path.name, droppable=HEAD)
     return name, transfer.finish(f"{name} classifier"), transfer.dropped

@@ -77,7 +77,7 @@ def magnified_size(size: tuple[int, int], box_4: np.ndarray) -> tuple[int, int]:
 
 def flip_box(box_4: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Where the box of `magnified_box` lies in the horizontally flipped image."""
-    box = box_4.copy()
+    box: np.ndarray = box_4.copy()
     box[2] = magnified_size(size, box_4)[0] - size[0] - box_4[2]
     return box
 

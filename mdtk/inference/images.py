@@ -99,10 +99,13 @@ def choose_camera(cfg: CfgNode, size: tuple[int, int], K: Sequence[float], K_siz
     if K:
         if min(K[0], K[1], *(K_size or size)) <= 0:
             raise MdtkError(f"--K {' '.join(map(str, K))}: fx, fy and --K_size must be positive")
-        return Camera(tuple(map(float, K)), tuple(map(float, K_size or size)))
+        fx, fy, cx, cy = map(float, K)
+        width, height = map(float, K_size or size)
+        return Camera((fx, fy, cx, cy), (width, height))
     sequence = cfg.DATA.SEQUENCE
     if cfg.DATA.NAME == "sequence" and sequence.K:
         width, height = sequence.K_SIZE
         if abs(width * size[1] - height * size[0]) <= 0.01 * width * size[1]:
-            return Camera(tuple(map(float, sequence.K)), (float(width), float(height)))
+            fx, fy, cx, cy = map(float, sequence.K)
+            return Camera((fx, fy, cx, cy), (float(width), float(height)))
     raise MdtkError("--save_ply needs the camera: give --K fx fy cx cy in pixels (and --K_size width height)")

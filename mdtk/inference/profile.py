@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import thop
 import timm
@@ -20,6 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mdtk.core.errors import MdtkError
 from mdtk.models.encoders import ALIASES
+from mdtk.models.pose_network import PoseNetwork
 from mdtk.models.system import DepthSystem
 
 MEBI = 2**20
@@ -70,35 +72,39 @@ def classifier_parameters(encoder: str) -> int:
     if not is_model_in_modules(name, ["resnet"]):
         return 0
     with torch.device("meta"):
-        return count_parameters(timm.create_model(name).get_classifier())
+        model: Any = timm.create_model(name)
+        return count_parameters(model.get_classifier())
 
 
 def part_costs(system: DepthSystem, height: int, width: int) -> list[PartCost]:
     """The costs of each part for one image of `height` × `width`, and of one run of the pose network."""
     # thop hangs counters on the modules that it looks at: it gets a copy.
-    system = copy.deepcopy(system).to("cpu", memory_format=torch.contiguous_format).eval()
+    system = copy.deepcopy(system).cpu().to(memory_format=torch.contiguous_format).eval()
     costs = []
     with torch.no_grad():
-        image = torch.rand(1, 3, height, width)
+        image = torch.rand(1, 3 * len(system.input_offsets), height, width)
         features = system.depth.encoder(image)
         costs.append(_cost("depth.encoder", system.depth.encoder, image))
         costs.append(_cost("depth.decoder", system.depth.decoder, features))
         if system.mask is not None:
             costs.append(_cost("mask", system.mask, features))
         if system.pose is not None:
-            costs += _pose_costs(system, features, height, width)
+            costs += _pose_costs(system, system.pose, features, height, width)
     return costs
 
 
-def _pose_costs(system: DepthSystem, features: list[Tensor], height: int, width: int) -> list[PartCost]:
-    pose = system.pose
+def _pose_costs(
+    system: DepthSystem, pose: PoseNetwork, features: list[Tensor], height: int, width: int
+) -> list[PartCost]:
     frames = torch.rand(1, 3 * pose.num_frames, height, width)
     if pose.kind == "posecnn":
         return [_cost("pose.decoder", pose.decoder, frames)]
     if pose.kind == "shared":
         return [_cost("pose.decoder", pose.decoder, [features[-1]] * pose.num_frames)]
-    coarsest = [pose.encoder(frames)[-1]]
-    costs = [_cost("pose.encoder", pose.encoder, frames), _cost("pose.decoder", pose.decoder, coarsest)]
+    encoder = pose.encoder
+    assert encoder is not None
+    coarsest = [encoder(frames)[-1]]
+    costs = [_cost("pose.encoder", encoder, frames), _cost("pose.decoder", pose.decoder, coarsest)]
     if system.intrinsics is not None:
         costs.append(_cost("intrinsics", system.intrinsics, coarsest, height, width))
     return costs

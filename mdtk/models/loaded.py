@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from torch import Tensor
 from yacs.config import CfgNode
 
 from mdtk.config import config_from_text, depth_range, set_of
+from mdtk.core.errors import MdtkError
 from mdtk.core.weights import load_parts, read_weights
 from mdtk.geometry.depth import scaled_disparity
 from mdtk.models.system import DepthSystem, build_model
@@ -62,8 +64,21 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> LoadedMo
     fresh = cfg.clone()
     fresh.defrost()
     fresh.MODEL.PRETRAINED = False  # the checkpoint has the weights; nothing is downloaded
-    system = build_model(fresh)
+    system = _build(fresh, path)
     load_parts(system, content["model"], [], str(path))
     device = torch.device(device)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     return LoadedModel(system.to(device).eval(), cfg, digest, path, device)
+
+
+def _build(cfg: CfgNode, path: Path) -> DepthSystem:
+    """The networks of a checkpoint; PLUGINS that only the checkpoint names are told to the user, never imported."""
+    try:
+        return build_model(cfg)
+    except MdtkError as error:
+        if not (absent := [name for name in cfg.PLUGINS if name not in sys.modules]):
+            raise
+        raise MdtkError(
+            f"{path} was trained with PLUGINS [{', '.join(absent)}], which your command does not name ({error}); "
+            "add them to it if you trust that code"
+        ) from error
