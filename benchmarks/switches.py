@@ -11,6 +11,7 @@ Needs the sample world (tools/make_sample_data.py) in $MDTK_DATASETS or ./datase
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -85,6 +86,19 @@ class Row:
     note: str
 
 
+def kill_tree(process: subprocess.Popen) -> None:
+    """kill -9 for a process and all that it started (torchrun's workers have sessions of their own)."""
+    found = [process.pid] if process.poll() is None else []
+    for pid in found:  # grows as children are found
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it may end while it is looked at
+            for path in Path(f"/proc/{pid}/task").glob("*/children"):
+                found += map(int, path.read_text().split())
+    for pid in found:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    process.wait()
+
+
 def run_switch(name: str, steps: int, folder: Path) -> Row:
     start = time.perf_counter()
     switch = SWITCHES[name]
@@ -101,10 +115,7 @@ def run_switch(name: str, steps: int, folder: Path) -> Row:
     process = subprocess.Popen(command, env=env, start_new_session=True, **quiet)
     while process.poll() is None and not (folder / "last.pth").is_file():
         time.sleep(0.02)
-    if process.poll() is None:
-        subprocess.run(["pkill", "-9", "-f", f"OUT_DIR {folder} "], check=False)
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    kill_tree(process)
     done = subprocess.run(command, env=env, capture_output=True, text=True)
     seconds = time.perf_counter() - start
     if done.returncode:

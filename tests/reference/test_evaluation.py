@@ -55,8 +55,8 @@ def test_post_process(data):
 
 
 def test_benchmark_png(data):
-    stored = submission_png(KITTI_BENCHMARK, data["kitti/pred_disp"][0])
-    np.testing.assert_array_equal(stored, data["kitti/benchmark_png0"])
+    ours = data.at("kitti/benchmark_png0", submission_png(KITTI_BENCHMARK, data["kitti/pred_disp"][0]))
+    np.testing.assert_array_equal(ours, data["kitti/benchmark_png0"])
 
 
 def test_odometry(data):

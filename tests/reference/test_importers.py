@@ -16,6 +16,7 @@ from mdtk.geometry.pose import pose_matrix
 from mdtk.models import build_model, load_model
 from mdtk.models.system import DepthSystem
 from tests.helpers.published_files import write_bdedepth, write_monodepth2, write_paddle, write_params
+from tests.reference.stored import Stored
 
 TOLERANCE = 1e-4
 
@@ -48,14 +49,16 @@ def system_of(converted: ConvertedCheckpoint) -> DepthSystem:
     return system.eval()
 
 
-def check_depth(converted: ConvertedCheckpoint, reference, expected: list[np.ndarray]) -> None:
+def check_depth(converted: ConvertedCheckpoint, reference, expected: Stored, names: list[str]) -> None:
+    """`names`: the stored outputs, finest first."""
     system = system_of(converted)
     with torch.no_grad():
         outputs = system.depth(torch.from_numpy(reference.images(3)))
-    assert sorted(outputs) == list(range(len(expected)))
-    for scale, stored in enumerate(expected):
+    assert sorted(outputs) == list(range(len(names)))
+    for scale, name in enumerate(names):
+        stored, ours = expected[name], expected.at(name, outputs[scale].numpy())
         assert stored.std() > 1e-3, "a constant output would prove nothing"
-        np.testing.assert_allclose(outputs[scale].numpy(), stored, rtol=0, atol=TOLERANCE)
+        np.testing.assert_allclose(ours, stored, rtol=0, atol=TOLERANCE)
 
 
 def check_pose(converted: ConvertedCheckpoint, reference, expected: dict[str, np.ndarray], prefix: str) -> None:
@@ -84,7 +87,7 @@ def test_monodepth2(reference, folder, name):
     parts = filled_parts(reference, "monodepth2", name)
     converted = convert(write_monodepth2(folder, parts))
     stored = reference.npz("monodepth2_networks")
-    check_depth(converted, reference, [stored[f"monodepth2/{name}/disp{s}"] for s in range(4)])
+    check_depth(converted, reference, stored, [f"monodepth2/{name}/disp{s}" for s in range(4)])
     check_pose(converted, reference, stored, f"monodepth2/{name}/")
     assert converted.cfg.MODEL.ENCODER == converted.cfg.MODEL.POSE_ENCODER == name
     assert sorted(converted.dropped) == sorted(
@@ -114,7 +117,7 @@ def test_bdedepth(reference, folder, name, encoder):
     assert model["ENCODER"] == encoder
     assert model["DECODER"] == "grid"
     assert model["CONTEXT_STEM"]
-    check_depth(converted, reference, [stored[f"bdedepth/{name}/disp{s}"] for s in range(4)])
+    check_depth(converted, reference, stored, [f"bdedepth/{name}/disp{s}" for s in range(4)])
     if name == "resnet18":
         check_pose(converted, reference, stored, "bdedepth/resnet18/")
 
@@ -146,7 +149,7 @@ def test_paddle(reference, folder):
     parts = {part: reference.filled(shapes) for part, shapes in keys.items()}
     converted = convert(write_paddle(folder, parts))
     stored = reference.npz("paddle_networks")
-    check_depth(converted, reference, [stored[f"disp{s}"] for s in range(4)])
+    check_depth(converted, reference, stored, [f"disp{s}" for s in range(4)])
     check_pose(converted, reference, stored, "")
     assert converted.meta["source_format"] == "paddle"
 
@@ -157,7 +160,7 @@ def test_gluoncv(reference, folder):
         write_params(folder / f"{part}.params", gluon_filled(reference, shapes))
     converted = convert(folder)
     stored = reference.npz("gluoncv_networks")
-    check_depth(converted, reference, [stored[f"out{3 - s}"] for s in range(4)])  # out0 is the coarsest
+    check_depth(converted, reference, stored, [f"out{3 - s}" for s in range(4)])  # out0 is the coarsest
     check_pose(converted, reference, stored, "")
 
 
@@ -203,7 +206,7 @@ def test_converted_file_opens_and_predicts(reference, folder):
     convert(write_monodepth2(folder / "m2", parts)).save(folder / "native.pth")
     model = load_model(folder / "native.pth")
     assert (model.height, model.width) == (64, 96)
-    stored = reference.npz("monodepth2_networks")["monodepth2/resnet18/disp0"]
-    expected = 0.01 + (10 - 0.01) * stored  # 1/100 m at sigmoid 0, 1/0.1 m at 1
+    stored, name = reference.npz("monodepth2_networks"), "monodepth2/resnet18/disp0"
+    expected = 0.01 + (10 - 0.01) * stored[name]  # 1/100 m at sigmoid 0, 1/0.1 m at 1
     disparity = model.disparity(torch.from_numpy(reference.images(3))).numpy()
-    np.testing.assert_allclose(disparity, expected, rtol=0, atol=10 * TOLERANCE)
+    np.testing.assert_allclose(stored.at(name, disparity), expected, rtol=0, atol=10 * TOLERANCE)

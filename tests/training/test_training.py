@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -14,24 +13,16 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.switches import kill_tree
 from mdtk.core.errors import MdtkError
 from mdtk.training.logger import Logger
+from tests.helpers.device import on_cpu
 from tests.helpers.tiny import PROJECT, run_tool
-
-
-def records(out_dir: Path, kind: str) -> list[dict]:
-    lines = (out_dir / "metrics.jsonl").read_text().splitlines()
-    return [record for record in map(json.loads, lines) if record["kind"] == kind]
-
-
-def weights(path: Path) -> dict[str, torch.Tensor]:
-    return torch.load(path, weights_only=True)["model"]
+from tests.helpers.training import differing, records, weights
 
 
 def assert_same(left: Path, right: Path) -> None:
-    left_weights, right_weights = weights(left), weights(right)
-    assert left_weights.keys() == right_weights.keys()
-    different = [name for name in left_weights if not torch.equal(left_weights[name], right_weights[name])]
+    different = differing(weights(left), weights(right))
     assert not different, f"{len(different)} tensors differ: {different[:5]}"
 
 
@@ -67,11 +58,10 @@ def kill_in_mid_epoch(recipe: Path, out_dir: Path, processes: int) -> None:
     deadline = time.monotonic() + 120
     while not (out_dir / "last.pth").is_file() and time.monotonic() < deadline:
         time.sleep(0.01)
-    subprocess.run(["pkill", "-9", "-f", f"OUT_DIR {out_dir}"], check=False)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    kill_tree(process)
 
 
+@on_cpu
 @pytest.mark.parametrize("processes", [0, 2])
 def test_killed_and_resumed_equals_uninterrupted(tiny_recipe, whole, tmp_path, processes):
     """kill -9 in mid-epoch; the same command again ends with the same weights, bit for bit."""
@@ -90,6 +80,7 @@ def test_killed_and_resumed_equals_uninterrupted(tiny_recipe, whole, tmp_path, p
     assert steps == list(range(1, total + 1)), "each step is logged once"
 
 
+@on_cpu
 def test_number_of_workers_does_not_matter(tiny_recipe, whole, tmp_path):
     run_tool("train", "--config", tiny_recipe, "OUT_DIR", tmp_path, "DATA.WORKERS", 2)
     assert_same(tmp_path / "last.pth", whole / "last.pth")
