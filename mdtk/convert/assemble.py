@@ -5,7 +5,6 @@ Every format is first brought to Monodepth2's parameter names, and then comes he
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,6 +19,8 @@ from mdtk.convert import infer
 from mdtk.convert import parameter_names as names
 from mdtk.convert.transfer import Array, ConvertedCheckpoint, Transfer
 from mdtk.core.errors import MdtkError
+from mdtk.core.files import is_file
+from mdtk.core.guard import read_json
 from mdtk.models.decoders import DECODERS, SkipDecoder
 from mdtk.models.encoders import FeaturePyramid, build_encoder
 from mdtk.models.pose_network import build_pose_network
@@ -208,12 +209,9 @@ def read_options(folder: Path) -> dict[str, Any]:
     Raises `MdtkError` for a file that is not a JSON object.
     """
     for candidate in (folder / "opt.json", folder.parent / "opt.json"):
-        if not candidate.is_file():
+        if not is_file(candidate):
             continue
-        try:
-            options = json.loads(candidate.read_text(encoding="utf-8"))
-        except (ValueError, OSError) as error:
-            raise MdtkError(f"{candidate}: not readable as JSON ({error}); repair it or move it away") from error
+        options = read_json(candidate, "JSON of options", "repair it or move it away")
         if not isinstance(options, dict):
             raise MdtkError(f"{candidate}: holds {type(options).__name__}, not options; repair it or move it away")
         return _settings_of(options)

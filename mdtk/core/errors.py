@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import Callable
 
-
 LONGEST = 500  # characters of a message: content of a file may stand in it, and 3 MB of it help nobody
 _END = 160  # of them for the end of a message that is cut, which holds the advice
 

@@ -27,7 +27,7 @@ _PUTS, _GETS = {"PUT", "BINPUT", "LONG_BINPUT"}, {"GET", "BINGET", "LONG_BINGET"
 class _Object:
     """What is known of an object: how many parts a hash of it goes through, how deep, and how many its lists hold."""
 
-    __slots__ = ("parts", "depth", "listed")
+    __slots__ = ("depth", "listed", "parts")
 
     def __init__(self, parts: int = 1, depth: int = 0, listed: int = 0) -> None:
         self.parts, self.depth, self.listed = parts, depth, listed
@@ -46,11 +46,17 @@ class _Machine:
         self.operations = self.hashed = 0
 
     def run(self, file: IO[bytes]) -> None:
-        for code, argument, _ in pickletools.genops(file):
+        code = None
+        while code is None or code.name != "STOP":
+            code = pickletools.code2op[file.read(1).decode("latin1")]
             self.operations += 1
             if self.operations > MOST_OPERATIONS:
                 self._refuse(f"more than {MOST_OPERATIONS} instructions")
-            self._step(code, argument)
+            if code.name == "STRING":
+                file.readline()  # text of Python 2, which may be bytes: pickletools takes ASCII only
+                self.stack.append(_Object())
+            else:
+                self._step(code, None if code.arg is None else code.arg.reader(file))
 
     def _step(self, code: pickletools.OpcodeInfo, argument: object) -> None:
         name = code.name
@@ -125,7 +131,7 @@ class _Machine:
 def check_pickle(file: IO[bytes], origin: str) -> None:
     """Reads the one pickle that begins at the file's position, to its end. `origin` names the file in messages.
 
-    Raises `MdtkError` for a pickle that would take too long or too much memory, and what `pickletools.genops` raises
+    Raises `MdtkError` for a pickle that would take too long or too much memory, and what `pickletools` raises
     (ValueError, LookupError …) for a damaged one; call it inside `guard.reading`.
     """
     _Machine(origin).run(file)

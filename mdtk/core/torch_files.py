@@ -61,7 +61,9 @@ def check_tensors(content: Any, origin: str, depth: int = 0) -> None:
         raise MdtkError(f"{origin}: refused, nested more than {_DEEPEST} levels deep; do not trust it")
     if isinstance(content, Tensor):
         if type(content) not in (Tensor, torch.nn.Parameter) or content.layout != torch.strided or content.is_quantized:
-            raise MdtkError(f"{origin}: refused, it holds a tensor of a special kind ({content.layout}); do not trust it")
+            raise MdtkError(
+                f"{origin}: refused, it holds a tensor of a special kind ({content.layout}); do not trust it"
+            )
         if content.numel() * content.element_size() > content.untyped_storage().nbytes():
             raise MdtkError(
                 f"{origin}: refused, a tensor claims the shape {tuple(content.shape)}, of which it stores only "

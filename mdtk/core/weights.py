@@ -91,6 +91,18 @@ def load_parts(module: nn.Module, state: Mapping[str, Tensor], parts: Sequence[s
         if not any(_below(key, [part]) for key in own):
             names = sorted({key.split(".")[0] for key in own})
             raise MdtkError(f"MODEL.WEIGHTS_PARTS names {part!r}, which the model lacks; it has {', '.join(names)}")
+    _check_shapes(own, offered, wanted, origin)
+    module.load_state_dict({**own, **{key: offered[key] for key in wanted}})
+    return wanted
+
+
+def load_shapes(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
+    """Raises `MdtkError`, as `load_parts` does, if `state` does not fit `module`, which may be on the meta device."""
+    own = module.state_dict()
+    _check_shapes(own, state, list(own), origin)
+
+
+def _check_shapes(own: Mapping[str, Tensor], offered: Mapping[str, Tensor], wanted: Sequence[str], origin: str) -> None:
     problems = [f"missing {key}" for key in wanted if key not in offered]
     problems += [f"unexpected {key}" for key in offered if key not in own]
     problems += [
@@ -101,8 +113,6 @@ def load_parts(module: nn.Module, state: Mapping[str, Tensor], parts: Sequence[s
     if problems:
         shown = "; ".join(problems[:8]) + (f"; and {len(problems) - 8} more" if len(problems) > 8 else "")
         raise MdtkError(f"{origin} does not fit the model of this configuration: {shown}")
-    module.load_state_dict({**own, **{key: offered[key] for key in wanted}})
-    return wanted
 
 
 def _below(key: str, parts: Sequence[str]) -> bool:

@@ -36,9 +36,8 @@ def parse_yaml(text: str, origin: str) -> Any:
 
 def _check_depth(text: str, origin: str) -> None:
     """Goes through the parser's events, which are made one by one, and stops at the first that is too deep."""
-    depth = count = 0
-    for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        count += 1
+    depth = 0
+    for count, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader)):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > DEEPEST:
             raise MdtkError(f"{origin}: YAML nested more than {DEEPEST} levels deep; it is no configuration")
