@@ -56,7 +56,8 @@ class _TrainingTruth:
 def read_baselines(reader: DatasetReader, name: str, frames: int, workers: int) -> Baselines:
     """The baseline predictors from the ground truth of at most `frames` evenly spaced entries.
 
-    Their grid is the ground truth's own, that of the first map, whatever the evaluated model's input size is. Entries without ground truth are left out; where none has any, the first error is the reason for leaving out the
+    Their grid is the ground truth's own, that of the first map, whatever the evaluated model's input size is. Entries
+    without ground truth are left out; where none has any, the first error is the reason for leaving out the
     predictors. `name` says in the results which training data it was.
     """
     batches = [[index] for index in evenly_spaced(len(reader), frames)]

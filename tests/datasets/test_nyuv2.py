@@ -127,7 +127,7 @@ def test_bad_files_are_one_sentence(tmp_path, labelled):
         file["rgb"] = labelled[0][:, :100]
     with pytest.raises(MdtkError, match=r"00002\.h5: rgb has shape \(3, 100, 640\)"):
         reader.images(0, [0])
-    with pytest.raises(MdtkError, match=r"00002\.h5: is HDF5 but not NYU Depth v2"):
+    with pytest.raises(MdtkError, match=r"00002\.h5: has no dataset depth"):
         reader.ground_truth(0)
     path.unlink()
     (tmp_path / nyuv2.LABELED).write_bytes(b"MATLAB 5.0 MAT-file")

@@ -145,7 +145,7 @@ def _load(path: Path, mmap_mode: Literal["r"] | None = None) -> np.ndarray:
             raise MdtkError(f"{path}: not a plain .npy array, it holds {one_type(dtype)}; save one numeric type")
         length = math.prod(shape) * dtype.itemsize
         if length > path.stat().st_size:
-            raise MdtkError(f"{path}: claims an array of shape {shape}, of which it lacks a part; save it again")
+            raise MdtkError(f"{path}: not a plain .npy array, it ends before its shape {shape} is full; save it again")
         return np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
 
 
