@@ -5,6 +5,7 @@ Every format is first brought to Monodepth2's parameter names, and then comes he
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -167,7 +168,7 @@ def _apply_settings(cfg: CfgNode, published: Published) -> list[str]:
     found, notes = published.settings, []
     for key, name in (("HEIGHT", "height"), ("WIDTH", "width")):
         if name in found:
-            cfg.DATA[key] = int(found[name])
+            cfg.DATA[key] = _whole(found[name], name, published.origin)
         else:
             notes.append(f"its {name} is not stored: {cfg.DATA[key]} assumed (DATA.{key})")
     cfg.MODEL.MIN_DEPTH = float(found.get("min_depth", cfg.MODEL.MIN_DEPTH))
@@ -189,6 +190,12 @@ def _apply_settings(cfg: CfgNode, published: Published) -> list[str]:
             cfg.EVAL.ALIGNMENT = "median"
         cfg.DATA.SOURCES, cfg.DATA.STEREO = [], True
     return notes
+
+
+def _whole(value: float, name: str, origin: str) -> int:
+    if not math.isfinite(value):
+        raise MdtkError(f"{origin}: its {name} is {value}; it must be a number of pixels")
+    return int(value)
 
 
 def _set_mask_sources(cfg: CfgNode, published: Published) -> None:

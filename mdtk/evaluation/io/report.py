@@ -104,8 +104,9 @@ def _results(evaluations: Sequence[Evaluation]) -> str:
         ]
         ratio = f"<td>{one.ratio_median:.3f}</td><td>{one.ratio_spread:.3f}</td>"
         rows.append(f"<tr><td>{html.escape(one.predictor)}</td>{''.join(cells)}{ratio}</tr>")
-    titles = [html.escape(METRICS[name].description) for name in metrics]
-    heads = "".join(f'<th title="{title}">{html.escape(name)}</th>' for title, name in zip(titles, metrics, strict=True))
+    heads = "".join(
+        f'<th title="{html.escape(METRICS[metric].description)}">{html.escape(metric)}</th>' for metric in metrics
+    )
     first = evaluations[0]
     return (
         f'<div class="wide"><table><tr><th></th>{heads}<th>ratio</th><th>spread</th></tr>{"".join(rows)}</table>'

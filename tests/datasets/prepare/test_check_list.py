@@ -110,9 +110,10 @@ def test_bad_lines_empty_lists_and_static_frames(root):
     assert found(check_list(KittiRaw(root, []), [0], "train")) == [("list", True)]
     date, drive = DRIVE.split("/")
     (root / "splits" / "static_frames.txt").write_text(f"{date} {drive} 0000000002\n")
-    checked = check_list(KittiRaw(root, LINES), [0], "train")
+    checked = check_list(KittiRaw(root, LINES), [0, 0], "train")
     assert found(checked) == [("static", False)]
     assert "1 of 4 entries stand still, the first 2011_09_26" in checked.findings[0].text
+    assert not found(check_list(KittiRaw(root, LINES), [0], "an evaluation")), "which measures still frames too"
 
 
 def test_ground_truth(root):
