@@ -19,6 +19,8 @@ from mdtk.core.errors import run_tool
 from mdtk.inference import Predictor, Saves, depth_scale, predict_images, write_sheet
 from mdtk.models import load_model
 
+PNG_SCALE_HELP = "PNG value of one unit of depth; default: 256 (KITTI's) for metres, else the largest that fits"
+
 
 def main() -> None:
     parser = ToolParser(__doc__)
@@ -28,7 +30,7 @@ def main() -> None:
     parser.add_argument("--ext", default="", help="only images of a folder with this suffix (jpg, png, …)")
     parser.add_argument("--save_npy", action="store_true", help="full-resolution disparity and depth, float32 .npy")
     parser.add_argument("--save_png16", action="store_true", help="depth × PNG_SCALE as 16-bit PNG; 0 is unknown")
-    parser.add_argument("--png_scale", type=float, default=256.0, help="PNG value of one unit of depth (KITTI: 256)")
+    parser.add_argument("--png_scale", type=float, default=0.0, help=PNG_SCALE_HELP)
     parser.add_argument("--save_ply", action="store_true", help="coloured point cloud; needs the intrinsics")
     parser.add_argument(
         "--K", type=float, nargs=4, default=(), metavar=("FX", "FY", "CX", "CY"), help="intrinsics in pixels"

@@ -6,19 +6,24 @@ A recipe is a YAML file; its key `_BASE_` names one or several recipes, relative
 from __future__ import annotations
 
 import contextlib
+import copy
 import difflib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from yacs.config import CfgNode
 
 from mdtk.config.check import check_values
 from mdtk.config.keys import tree
 from mdtk.config.sections import RENAMED, SECTIONS
 from mdtk.core.errors import MdtkError
+from mdtk.core.guard import read_text
 from mdtk.core.registry import import_plugins
+from mdtk.core.yaml_text import parse_yaml
+
+MOST_FILES = 64  # recipes that one may be built of
 
 _DEFAULTS, KEYS = tree(SECTIONS)
 # The data root of each dataset; relative ones start at $MDTK_DATASETS, else at ./datasets. The keys are the names of
@@ -60,30 +65,56 @@ def config_from_text(text: str, origin: str) -> CfgNode:
     return cfg
 
 
-def read_recipe(path: Path, seen: tuple[Path, ...] = ()) -> dict[str, Any]:
-    """The nested mapping of a recipe over those of its `_BASE_` recipes. `seen` holds the files that lead here."""
-    path = path.resolve()
-    if path in seen:
-        raise MdtkError(f"{path}: _BASE_ leads back to itself; remove the circle")
-    if not path.is_file():
-        raise MdtkError(f"configuration not found: {path}; give an existing YAML file to --config")
-    mapping = _parse(path.read_text(encoding="utf-8"), str(path))
-    bases = mapping.pop("_BASE_", [])
-    merged: dict[str, Any] = {}
-    for base in [bases] if isinstance(bases, str) else bases:
-        _merge_into(merged, read_recipe(path.parent / base, (*seen, path)))
-    _merge_into(merged, mapping)
-    return merged
+def read_recipe(path: Path) -> dict[str, Any]:
+    """The nested mapping of a recipe over those of its `_BASE_` recipes, `MOST_FILES` of them at most."""
+    return _Recipes().read(path, ())
+
+
+class _Recipes:
+    """Reads recipes, each file once: two bases that both name two others would double at every step."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, dict[str, Any]] = {}
+
+    def read(self, path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+        """A new mapping of the recipe `path`; `seen` holds the files that lead here."""
+        path = Path(os.path.realpath(path))
+        if path in seen:
+            raise MdtkError(f"{path}: _BASE_ leads back to itself; remove the circle")
+        if path not in self._known:
+            if len(self._known) + len(seen) >= MOST_FILES:
+                raise MdtkError(f"{path}: _BASE_ leads to more than {MOST_FILES} files; write fewer recipes")
+            self._known[path] = self._merged(path, (*seen, path))
+        return copy.deepcopy(self._known[path])
+
+    def _merged(self, path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+        mapping = _parse(read_text(path, "configuration", "give an existing YAML file to --config"), str(path))
+        bases = mapping.pop("_BASE_", [])
+        bases = [bases] if isinstance(bases, str) else bases
+        if not isinstance(bases, list) or not all(isinstance(base, str) for base in bases):
+            raise MdtkError(f"{path}: _BASE_ is {bases!r}; it takes the name of a recipe, or a list of names")
+        if len(bases) > MOST_FILES:
+            raise MdtkError(f"{path}: _BASE_ names more than {MOST_FILES} files; write fewer recipes")
+        merged: dict[str, Any] = {}
+        for base in bases:
+            _merge_into(merged, self.read(path.parent / base, seen))
+        _merge_into(merged, mapping)
+        return merged
 
 
 def _parse(text: str, origin: str) -> dict[str, Any]:
-    try:
-        mapping = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
-        raise MdtkError(f"{origin}: not valid YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(mapping, dict):
+    mapping = parse_yaml(text, origin)
+    if not isinstance(mapping or {}, dict):
         raise MdtkError(f"{origin}: holds {type(mapping).__name__}, not a mapping of keys")
-    return mapping
+    if wrong := _not_text(mapping or {}):
+        raise MdtkError(f"{origin}: the key {wrong[0]!r} is no text; keys are names such as DATA")
+    return mapping or {}
+
+
+def _not_text(mapping: dict[Any, Any]) -> list[Any]:
+    """The keys in nested mappings that are no text."""
+    below = [key for value in mapping.values() if isinstance(value, dict) for key in _not_text(value)]
+    return [key for key in mapping if not isinstance(key, str)] + below
 
 
 def _merge_into(target: dict[str, Any], source: dict[str, Any]) -> None:
@@ -115,10 +146,7 @@ def override(cfg: CfgNode, pairs: Sequence[str]) -> None:
     for word, text in zip(pairs[::2], pairs[1::2], strict=True):
         key = RENAMED.get(word, word)
         node, leaf = _descend(cfg, key)
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise MdtkError(f"{key}: cannot read the value '{text}'") from error
+        value = parse_yaml(text, f"{key}, value '{text[:80]}'")
         if isinstance(node.get(leaf, ""), str) and not isinstance(value, (str, type(None))):
             value = text  # OUT_DIR 2011_09_26 is a name, though YAML reads a number
         _set(node, leaf, value, key, "command line")

@@ -5,7 +5,7 @@ Every format is first brought to Monodepth2's parameter names, and then comes he
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,6 +20,8 @@ from mdtk.convert import infer
 from mdtk.convert import parameter_names as names
 from mdtk.convert.transfer import Array, ConvertedCheckpoint, Transfer
 from mdtk.core.errors import MdtkError
+from mdtk.core.files import is_file
+from mdtk.core.guard import read_json
 from mdtk.models.decoders import DECODERS, SkipDecoder
 from mdtk.models.encoders import FeaturePyramid, build_encoder
 from mdtk.models.pose_network import build_pose_network
@@ -166,7 +168,7 @@ def _apply_settings(cfg: CfgNode, published: Published) -> list[str]:
     found, notes = published.settings, []
     for key, name in (("HEIGHT", "height"), ("WIDTH", "width")):
         if name in found:
-            cfg.DATA[key] = int(found[name])
+            cfg.DATA[key] = _whole(found[name], name, published.origin)
         else:
             notes.append(f"its {name} is not stored: {cfg.DATA[key]} assumed (DATA.{key})")
     cfg.MODEL.MIN_DEPTH = float(found.get("min_depth", cfg.MODEL.MIN_DEPTH))
@@ -190,6 +192,12 @@ def _apply_settings(cfg: CfgNode, published: Published) -> list[str]:
     return notes
 
 
+def _whole(value: float, name: str, origin: str) -> int:
+    if not math.isfinite(value):
+        raise MdtkError(f"{origin}: its {name} is {value}; it must be a number of pixels")
+    return int(value)
+
+
 def _set_mask_sources(cfg: CfgNode, published: Published) -> None:
     """Sets as many sources as the predictive mask has channels: one per source, the other camera included."""
     wanted = infer.head_channels(published.parts["predictive_mask"], published.origin)
@@ -208,12 +216,9 @@ def read_options(folder: Path) -> dict[str, Any]:
     Raises `MdtkError` for a file that is not a JSON object.
     """
     for candidate in (folder / "opt.json", folder.parent / "opt.json"):
-        if not candidate.is_file():
+        if not is_file(candidate):
             continue
-        try:
-            options = json.loads(candidate.read_text(encoding="utf-8"))
-        except (ValueError, OSError) as error:
-            raise MdtkError(f"{candidate}: not readable as JSON ({error}); repair it or move it away") from error
+        options = read_json(candidate, "JSON of options", "repair it or move it away")
         if not isinstance(options, dict):
             raise MdtkError(f"{candidate}: holds {type(options).__name__}, not options; repair it or move it away")
         return _settings_of(options)

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import torch
 from torch import Tensor
@@ -25,29 +24,25 @@ from mdtk.convert.transfer import COUNTER, Array, ConvertedCheckpoint, Transfer,
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import require_file
 from mdtk.core.weights import read_torch
+from mdtk.datasets.hdf5_files import open_hdf5, stored_dataset
 from mdtk.models.encoders import build_encoder, is_hrnet
 
 HEAD = ("fc.", "classifier.", "incre_modules.", "downsamp_modules.", "final_layer.")
 POSE_FRAMES = 2
+LARGEST = 1 << 30  # bytes of a backbone's parameters; an HRNet-W64 has 0.5 GB
 
 
 def read_h5(path: Path) -> dict[str, np.ndarray]:
     """The numeric datasets of an HDF5 file by name. Raises `MdtkError` for other objects and links out of the file."""
     require_file(path, "checkpoint", "give an existing file")
-    try:
-        with h5py.File(path, "r") as file:
-            return {name: _read_dataset(file, name, path) for name in file}
-    except OSError as error:
-        raise MdtkError(f"{path}: not readable as HDF5 ({error}); fetch it again") from error
-
-
-def _read_dataset(file: h5py.File, name: str, path: Path) -> np.ndarray:
-    link = file.get(name, getlink=True)
-    item = file[name] if isinstance(link, h5py.HardLink) else None
-    # External links, external storage and virtual datasets would read other files of this machine.
-    if not isinstance(item, h5py.Dataset) or item.external or item.is_virtual or item.dtype.kind not in "fiu":
-        raise MdtkError(f"{path}: refused, {name} is not a plain array of numbers; do not trust it")
-    return np.asarray(item[()])  # a scalar dataset reads as a number
+    with open_hdf5(path, "fetch it again", "HDF5 checkpoint") as file:
+        datasets = {name: stored_dataset(file, name, path) for name in file}
+        total = sum(item.nbytes for item in datasets.values())
+        if total > LARGEST:
+            raise MdtkError(
+                f"{path}: refused, its arrays claim {total} bytes; ImageNet weights have less; fetch it again"
+            )
+        return {name: np.asarray(item[()]) for name, item in datasets.items()}  # a scalar dataset reads as a number
 
 
 def convert_imagenet(path: Path, pose_path: Path | None = None) -> ConvertedCheckpoint:

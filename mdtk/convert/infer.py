@@ -16,6 +16,7 @@ RESNETS = {
     (3, 4, 23, 3, True): "resnet101",
     (3, 8, 36, 3, True): "resnet152",
 }
+WIDEST = 1 << 16  # channels of a layer
 HRNET_BRANCH = "stage4.0.branches.0.0.conv1.weight"
 HRNETS = {18: "hrnet_w18", 32: "hrnet_w32", 48: "hrnet_w48", 64: "hrnet_w64"}
 
@@ -27,6 +28,8 @@ def size_of(arrays: Mapping[str, Array], name: str, axis: int, origin: str) -> i
     shape = tuple(arrays[name].shape)
     if axis >= len(shape):
         raise MdtkError(f"{origin}: {name} has shape {shape}, not that of a convolution")
+    if not 0 < shape[axis] <= WIDEST:  # an array without elements may claim any size
+        raise MdtkError(f"{origin}: {name} claims the shape {shape}, which no network has; do not trust it")
     return shape[axis]
 
 

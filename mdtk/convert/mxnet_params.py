@@ -9,6 +9,7 @@ import numpy as np
 
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import require_file
+from mdtk.core.guard import reading
 
 LIST_MAGIC = 0x112
 DENSE_MAGICS = (0xF993FAC9, 0xF993FACA)  # version 2, and version 3 with numpy's meaning of shapes
@@ -40,7 +41,11 @@ def read_params(path: Path) -> dict[str, np.ndarray]:
     The layout is: u64 0x112, u64 0, u64 n, n arrays (magic, storage type, shape, device, type, raw), u64 n, n names.
     """
     require_file(path, "checkpoint", "give an existing file")
-    reader = _Reader(path.read_bytes(), path)
+    with reading(path, "checkpoint", "fetch it again"):
+        return _arrays(_Reader(path.read_bytes(), path), path)
+
+
+def _arrays(reader: _Reader, path: Path) -> dict[str, np.ndarray]:
     if len(reader.data) < 8 or reader.value("Q") != LIST_MAGIC:
         raise MdtkError(f"{path}: refused, it is not an MXNet parameter file (its first bytes are not those of one)")
     reader.value("Q")

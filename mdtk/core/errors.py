@@ -6,14 +6,35 @@ import os
 import sys
 from collections.abc import Callable
 
+LONGEST = 500  # characters of a message: content of a file may stand in it, and 3 MB of it help nobody
+_END = 160  # of them for the end of a message that is cut, which holds the advice
+
 
 class MdtkError(RuntimeError):
-    """Bad input. The message is one sentence that names the file, key or option, and what to do."""
+    """Bad input. The message is one sentence that names the file, key or option, and what to do.
+
+    It is kept to one line of at most `LONGEST` printable characters, whatever a file put into it.
+    """
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(one_line(sentence(message)))
 
 
-def sentence(error: MdtkError) -> str:
+def one_line(text: str, longest: int = LONGEST) -> str:
+    """`text` in one line without control characters (a file's text may hold a terminal's), its middle cut out."""
+    if len(text) > 4 * longest:  # before any work on megabytes
+        text = f"{text[: 2 * longest]} … {text[-2 * longest :]}"
+    line = "".join(letter if letter.isprintable() else "?" for letter in " ".join(text.split()))
+    if len(line) <= longest:
+        return line
+    end = min(_END, longest // 3)
+    return f"{line[: longest - end - 3]} … {line[-end:]}"
+
+
+def sentence(error: MdtkError | str) -> str:
     """The message of `error` alone, without the traceback that torch's data loader puts before a worker's error."""
-    return str(error).rstrip().rsplit("MdtkError: ", 1)[-1]
+    text = str(error).rstrip()
+    return text.rsplit("MdtkError: ", 1)[-1] if "Traceback" in text else text
 
 
 def run_tool(main: Callable[[], int | None]) -> int:

@@ -18,6 +18,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
+    temporary.unlink(missing_ok=True)  # in a stranger's folder it could be a link to another file
     try:
         yield temporary
         os.replace(temporary, path)
@@ -57,6 +58,25 @@ def resolve_data(path: str | os.PathLike[str]) -> Path:
 def require_file(path: str | os.PathLike[str], what: str, hint: str) -> Path:
     """`path` if it is a file. Otherwise raises `MdtkError` with the message "`what` not found: `path`; `hint`"."""
     path = Path(path)
-    if not path.is_file():
+    if not is_file(path):
         raise MdtkError(f"{what} not found: {path}; {hint}")
+    return path
+
+
+def is_file(path: str | os.PathLike[str]) -> bool:
+    """Whether `path` is a file; a name that no file can have (too long, with a zero byte) is none."""
+    return os.path.isfile(path)  # Path.is_file raises OSError for a name of more than 255 characters
+
+
+def inside(root: str | os.PathLike[str], path: Path, asker: str) -> Path:
+    """`path`, which must lie below `root`, also when links are followed. `asker` begins the message of the error.
+
+    Names come from lists and folders of strangers: none of them may lead to another file of this machine.
+    """
+    home, real = os.path.realpath(root), os.path.realpath(path)
+    if real != home and not real.startswith(os.path.join(home, "")):
+        raise MdtkError(
+            f"{asker}: {path} leads out of {root}; names and links must stay below it: correct the name, or put the "
+            "files there"
+        )
     return path

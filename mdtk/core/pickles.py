@@ -15,6 +15,7 @@ from typing import IO, Any, TypeVar
 import numpy as np
 
 from mdtk.core.errors import MdtkError
+from mdtk.core.pickle_bounds import check_pickle
 
 T = TypeVar("T")
 NUMBERS = {"f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1"}
@@ -172,6 +173,9 @@ def load_array_of_arrays(file: IO[bytes], origin: str) -> list[np.ndarray]:
 
 def _load(file: IO[bytes], origin: str, convert: Callable[[Any], T]) -> T:
     try:
+        start = file.tell()
+        check_pickle(file, origin)
+        file.seek(start)
         return convert(_Unpickler(file, encoding="latin1").load())
     except _Refused as error:
         raise MdtkError(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pickle
 import re
-import zipfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +15,8 @@ from torch import Tensor, nn
 
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import atomic_write, require_file
+from mdtk.core.guard import reading
+from mdtk.core.torch_files import check_tensors, check_torch_file
 
 FORMAT, VERSION = "mdtk", 1
 # torch's own MultiStepLR keeps its milestones in a Counter, which older versions of torch refuse to load.
@@ -36,8 +37,18 @@ def read_torch(path: Path) -> dict[str, Any]:
     Raises `MdtkError` for a missing or damaged file, and for one that holds more than tensors and plain values.
     """
     require_file(path, "checkpoint", "give an existing file")
+    with reading(path, "PyTorch file", "is it complete? fetch it again"):
+        check_torch_file(path)
+        content = _load(path)
+    if not isinstance(content, Mapping):
+        raise MdtkError(f"{path}: holds a {type(content).__name__}, not a dictionary of parameters")
+    check_tensors(content, str(path))
+    return dict(content)
+
+
+def _load(path: Path) -> Any:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         # torch's own message advises to switch the safety off, so only its reason is passed on.
         met = re.search(r"GLOBAL (\S+)|(Unsupported operand \d+)", str(error))
@@ -45,18 +56,6 @@ def read_torch(path: Path) -> dict[str, Any]:
         raise MdtkError(
             f"{path}: refused, it is no plain weights file of tensors and plain values ({reason}); do not trust it"
         ) from error
-    except (RuntimeError, ValueError, EOFError, OSError, KeyError, IndexError, TypeError, AttributeError) as error:
-        raise MdtkError(f"{path}: not readable as a PyTorch file ({_first_line(error)}); is it complete?") from error
-    except zipfile.BadZipFile as error:
-        raise MdtkError(f"{path}: a damaged PyTorch file ({_first_line(error)}); fetch it again") from error
-    if not isinstance(content, Mapping):
-        raise MdtkError(f"{path}: holds a {type(content).__name__}, not a dictionary of parameters")
-    return dict(content)
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].split(". ")[0][:200] if lines else type(error).__name__
 
 
 def read_weights(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -67,8 +66,15 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Any]:
     content = read_torch(Path(path))
     if content.get("format") != FORMAT:
         raise MdtkError(f"{path} is no mdtk checkpoint; convert it first with tools/convert_checkpoint.py")
-    if content["version"] > VERSION:
-        raise MdtkError(f"{path} was written by a newer mdtk (format {content['version']}); update mdtk")
+    version, model, cfg = content.get("version"), content.get("model"), content.get("cfg")
+    if not isinstance(version, int) or not isinstance(cfg, str):
+        raise MdtkError(f"{path}: has no version number or no configuration of mdtk in it; fetch it again")
+    if version > VERSION:
+        raise MdtkError(f"{path} was written by a newer mdtk (format {version}); update mdtk")
+    if not isinstance(model, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in model.items()
+    ):
+        raise MdtkError(f"{path}: its model is not a dictionary of tensors by name; fetch it again")
     return content
 
 
@@ -85,6 +91,18 @@ def load_parts(module: nn.Module, state: Mapping[str, Tensor], parts: Sequence[s
         if not any(_below(key, [part]) for key in own):
             names = sorted({key.split(".")[0] for key in own})
             raise MdtkError(f"MODEL.WEIGHTS_PARTS names {part!r}, which the model lacks; it has {', '.join(names)}")
+    _check_shapes(own, offered, wanted, origin)
+    module.load_state_dict({**own, **{key: offered[key] for key in wanted}})
+    return wanted
+
+
+def load_shapes(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> None:
+    """Raises `MdtkError`, as `load_parts` does, if `state` does not fit `module`, which may be on the meta device."""
+    own = module.state_dict()
+    _check_shapes(own, state, list(own), origin)
+
+
+def _check_shapes(own: Mapping[str, Tensor], offered: Mapping[str, Tensor], wanted: Sequence[str], origin: str) -> None:
     problems = [f"missing {key}" for key in wanted if key not in offered]
     problems += [f"unexpected {key}" for key in offered if key not in own]
     problems += [
@@ -95,8 +113,6 @@ def load_parts(module: nn.Module, state: Mapping[str, Tensor], parts: Sequence[s
     if problems:
         shown = "; ".join(problems[:8]) + (f"; and {len(problems) - 8} more" if len(problems) > 8 else "")
         raise MdtkError(f"{origin} does not fit the model of this configuration: {shown}")
-    module.load_state_dict({**own, **{key: offered[key] for key in wanted}})
-    return wanted
 
 
 def _below(key: str, parts: Sequence[str]) -> bool:

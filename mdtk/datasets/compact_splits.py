@@ -32,7 +32,8 @@ import numpy as np
 import yaml
 
 from mdtk.core.errors import MdtkError
-from mdtk.core.files import ROOT, require_file
+from mdtk.core.files import ROOT, is_file, require_file
+from mdtk.core.guard import reading
 
 FOLDER = ROOT / "splits"
 _TARGET_FRAME = 19  # the annotated frame of a 30-frame Cityscapes sequence
@@ -72,7 +73,7 @@ def names() -> list[str]:
 def knows(name: str) -> bool:
     """Whether `name` is the name of a published list."""
     folder, _, part = name.partition("/")
-    return (FOLDER / f"{folder}.yaml").is_file() and part in _document(folder).get("parts", {})
+    return "/" not in folder and is_file(FOLDER / f"{folder}.yaml") and part in _document(folder).get("parts", {})
 
 
 def expand(name: str) -> list[str]:
@@ -95,7 +96,8 @@ def static_frames() -> Iterator[tuple[str, int]]:
 def _document(folder: str) -> dict[str, Any]:
     path = FOLDER / f"{folder}.yaml"
     require_file(path, "split lists", "the published lists come with the project's repository: work in a clone of it")
-    document: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    with reading(path, "split lists", "restore the file from the repository"):
+        document: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return document
 
 

@@ -7,15 +7,16 @@ Published forms: `gt_depths.npz` (one object array "data" of ragged maps) and Ci
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 
+from mdtk.core.arrays import check_member, numbers_after, read_header, read_npy_file, read_numbers
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import atomic_write, require_file
+from mdtk.core.guard import reading
 from mdtk.core.pickles import load_array_of_arrays
 
 Progress = Callable[[Iterable[int]], Iterable[int]]
@@ -27,15 +28,21 @@ class DepthFile(Mapping[str, np.ndarray]):
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with zipfile.ZipFile(path) as archive:
+        with reading(path, "ground truth", _HINT), zipfile.ZipFile(path) as archive:
             self._names = [name.removesuffix(".npy") for name in archive.namelist()]
         self._known = frozenset(self._names)
 
     def __getitem__(self, name: str) -> np.ndarray:
         if name not in self._known:
             raise KeyError(name)
-        with zipfile.ZipFile(self.path) as archive, archive.open(f"{name}.npy") as file:
-            return np.lib.format.read_array(file, allow_pickle=False)
+        with reading(self.path, "ground truth", _HINT), zipfile.ZipFile(self.path) as archive:
+            member = archive.getinfo(f"{name}.npy")
+            check_member(member, str(self.path))
+            with archive.open(member) as file:
+                depth = read_numbers(file, member.file_size, f"{self.path}, {name}")
+        if depth.ndim != 2:
+            raise MdtkError(f"{self.path}: the depth of {name} has shape {depth.shape}, not (H, W); {_HINT}")
+        return depth
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -86,11 +93,7 @@ def numbered_path(folder: Path, index: int) -> Path:
 
 def read_npy(path: Path) -> np.ndarray:
     """The array of a numeric .npy file as float32. Raises `MdtkError` for a missing file or pickled objects."""
-    require_file(path, "ground truth", _HINT)
-    try:
-        return np.load(path, allow_pickle=False).astype(np.float32, copy=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise MdtkError(f"ground truth cannot be read: {path} ({error}); {_HINT}") from error
+    return read_npy_file(path, "ground truth", _HINT).astype(np.float32, copy=False)
 
 
 def read_gt_depths(path: str | Path) -> Mapping[str, np.ndarray] | list[np.ndarray]:
@@ -99,14 +102,13 @@ def read_gt_depths(path: str | Path) -> Mapping[str, np.ndarray] | list[np.ndarr
     if path.is_dir():
         return _read_folder(path)
     require_file(path, "ground truth", _HINT)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            if archive.namelist() != ["data.npy"]:
-                return DepthFile(path)
-            with archive.open("data.npy") as member:
-                return _read_published(member, str(path))
-    except (zipfile.BadZipFile, zlib.error, OSError, ValueError) as error:
-        raise MdtkError(f"ground truth cannot be read: {path} ({error}); {_HINT}") from error
+    with reading(path, "ground truth", _HINT), zipfile.ZipFile(path) as archive:
+        if archive.namelist() != ["data.npy"]:
+            return DepthFile(path)
+        member = archive.getinfo("data.npy")
+        check_member(member, str(path))
+        with archive.open(member) as file:
+            return _read_published(file, member.file_size, str(path))
 
 
 def depths_by_name(path: str | Path, names: Sequence[str]) -> Mapping[str, np.ndarray]:
@@ -138,17 +140,18 @@ def _read_folder(folder: Path) -> list[np.ndarray]:
     return [read_npy(numbered_path(folder, index)) for index in range(count)]
 
 
-def _read_published(member: IO[bytes], origin: str) -> list[np.ndarray]:
+def _read_published(member: IO[bytes], size: int, origin: str) -> list[np.ndarray]:
     """The maps in the array "data": an object array of maps, or (N, H, W) numbers where all maps have one size."""
-    version = np.lib.format.read_magic(member)
-    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read_header(member)
+    header = read_header(member)
+    shape, fortran, dtype = header
     if dtype.hasobject:
-        return [depth.astype(np.float32, copy=False) for depth in load_array_of_arrays(member, origin)]
+        depths = [depth.astype(np.float32, copy=False) for depth in load_array_of_arrays(member, origin)]
+        if wrong := [depth.shape for depth in depths if depth.ndim != 2]:
+            raise MdtkError(f"{origin}: holds an array of shape {wrong[0]}; expected one depth map (H, W) per image")
+        return depths
     if len(shape) != 3 or fortran or dtype.kind != "f":
         raise MdtkError(f"{origin}: holds {dtype} of shape {shape}; expected one depth map (H, W) per image")
-    values = np.frombuffer(member.read(), dtype)
-    return list(values.reshape(shape).astype(np.float32, copy=False))
+    return list(numbers_after(member, header, size, origin).astype(np.float32, copy=False))
 
 
 def export_depths(

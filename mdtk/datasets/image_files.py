@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from mdtk.core.errors import MdtkError
-from mdtk.core.files import require_file
+from mdtk.core.files import is_file, require_file
+from mdtk.core.guard import reading
 from mdtk.geometry.camera import magnified_size
+
+# The raster formats that are read. PIL knows many more: EPS starts a program, AVIF and DDS fail in ways of their own.
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "TIFF", "PPM")
+MOST_PIXELS = 178_956_970  # PIL's own limit: 179 megapixels, 0.5 GB of RGB
+_TOO_LARGE = f"more than {MOST_PIXELS / 1e6:.0f} megapixels; shrink the picture"
 
 Box = tuple[float, float, float, float]  # left, upper, right, lower in pixels of the image
 
@@ -42,6 +49,22 @@ def magnified_crop(images: Sequence[Image.Image], size: tuple[int, int], box_4: 
     return np.stack(crops)
 
 
+@contextlib.contextmanager
+def open_picture(path: Path, what: str, advice: str) -> Iterator[Image.Image]:
+    """Opens a raster picture, not decoded yet, of one of `FORMATS` and at most `MOST_PIXELS`.
+
+    Any failure in the block is an `MdtkError`, as `guard.reading` says; decode there and compute outside.
+    """
+    with reading(path, what, advice):
+        try:
+            with Image.open(path, formats=FORMATS) as image:
+                if image.width * image.height > MOST_PIXELS:
+                    raise MdtkError(f"{path}: has {image.width}x{image.height} pixels, {_TOO_LARGE}")
+                yield image
+        except Image.DecompressionBombError as error:
+            raise MdtkError(f"{path}: has {_TOO_LARGE}") from error
+
+
 def read_grey_png(path: Path, what: str, hint: str, eight_bits: bool = False) -> np.ndarray:
     """The stored values, (H, W) float32, of a 16-bit grey PNG, or with `eight_bits` also of an 8-bit one.
 
@@ -49,11 +72,8 @@ def read_grey_png(path: Path, what: str, hint: str, eight_bits: bool = False) ->
     another kind of image.
     """
     require_file(path, what, hint)
-    try:
-        with Image.open(path) as image:
-            stored, mode = np.asarray(image), image.mode
-    except (OSError, SyntaxError, ValueError) as error:
-        raise MdtkError(f"{what} cannot be read: {path} ({error}); extract or write it again") from error
+    with open_picture(path, what, "extract or write it again") as image:
+        stored, mode = np.asarray(image), image.mode
     if not (mode.startswith("I") or (eight_bits and mode == "L")):
         bits = "an 8- or 16-bit" if eight_bits else "a 16-bit"
         raise MdtkError(f"{path}: is a {mode} image, but the {what} is {bits} grey PNG; give the original file")
@@ -61,20 +81,42 @@ def read_grey_png(path: Path, what: str, hint: str, eight_bits: bool = False) ->
 
 
 def open_rgb(path: Path) -> Image.Image:
-    """Decodes an image file to RGB. Raises `MdtkError` for a missing or corrupt file."""
-    try:
-        with Image.open(path) as image:
-            return image.convert("RGB")
-    except FileNotFoundError as error:
-        raise MdtkError(f"image not found: {path}; run tools/check_data.py to list every missing file") from error
-    except (OSError, SyntaxError, ValueError) as error:
-        raise MdtkError(f"image cannot be read: {path} ({error}); fetch or extract it again") from error
+    """Decodes an image file to RGB, upright as its EXIF orientation says; 16-bit grey keeps its upper 8 bits.
+
+    Raises `MdtkError` for a missing or corrupt file, and one whose values are no colours (float, 32-bit).
+    """
+    if not is_file(path):
+        raise MdtkError(f"image not found: {path}; run tools/check_data.py to list every missing file")
+    with open_picture(path, "image", "fetch or extract it again") as image:
+        image.load()
+        return decode(upright(image), path).convert("RGB")
+
+
+def upright(image: Image.Image) -> Image.Image:
+    """The picture turned as its EXIF orientation says; what carries none is given back as it is."""
+    if image.format == "PNG" and not any("exif" in str(key).lower() or "xmp" in str(key) for key in image.info):
+        return image  # a PNG without metadata
+    return ImageOps.exif_transpose(image)
+
+
+def decode(image: Image.Image, path: Path) -> Image.Image:
+    """A picture whose values PIL converts without clipping them; `path` is for messages.
+
+    PIL reads 16-bit grey as white, and float as black or white, when it is asked for RGB.
+    """
+    sixteen = image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM"))
+    if sixteen:
+        return Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
+    if image.mode in ("F", "I"):
+        kind = "float" if image.mode == "F" else "32-bit"
+        raise MdtkError(f"{path}: holds {kind} values, which are no colours; save it with 8 or 16 bits")
+    return image
 
 
 def find_image(stem: Path, suffixes: Sequence[str] = (".png", ".jpg", ".jpeg")) -> Path:
     """The file `stem` with the first suffix that exists; if none does, with the first suffix, for messages to name."""
     for suffix in suffixes:
         path = stem.with_name(stem.name + suffix)
-        if path.is_file():
+        if is_file(path):
             return path
     return stem.with_name(stem.name + suffixes[0])

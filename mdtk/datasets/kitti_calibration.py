@@ -9,7 +9,10 @@ import numpy as np
 
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import require_file
+from mdtk.core.guard import TEXT_LIMIT, check_size, reading
 
+LARGEST_NUMBER = 1e7  # of a calibration or a pose: metres, pixels
+LARGEST_SIDE = 8192  # pixels of a camera's image
 _HINT = "extract KITTI's <date>_calib.zip (raw) or data_odometry_calib.zip below the data root"
 
 
@@ -46,11 +49,14 @@ class Cameras:
 def read_values(path: Path) -> dict[str, np.ndarray]:
     """The numbers of every line "key: numbers" in a calibration file, by key; other lines (dates) are left out."""
     require_file(path, "calibration", _HINT)
+    with reading(path, "calibration", _HINT):
+        check_size(path, "calibration", TEXT_LIMIT)
+        text = path.read_text(encoding="utf-8", errors="replace")
     values = {}
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        key, _, text = line.partition(":")
+    for line in text.splitlines():
+        key, _, numbers = line.partition(":")
         try:
-            values[key.strip()] = np.array([float(number) for number in text.split()])
+            values[key.strip()] = np.array([float(number) for number in numbers.split()])
         except ValueError:
             continue  # "calib_time: 09-Jan-2012 13:57:47"
     return values
@@ -60,7 +66,35 @@ def _matrix(values: dict[str, np.ndarray], key: str, shape: tuple[int, ...], pat
     if key not in values or values[key].size != int(np.prod(shape)):
         found = f"{values[key].size} numbers" if key in values else "no such line"
         raise MdtkError(f"{path}: {key} must have {int(np.prod(shape))} numbers, found {found}; {_HINT}")
+    if not (np.abs(values[key]) < LARGEST_NUMBER).all():
+        raise MdtkError(f"{path}: {key} holds a number that is not finite or absurdly large; {_HINT}")
     return values[key].reshape(shape)
+
+
+def _size(values: dict[str, np.ndarray], key: str, path: Path) -> tuple[int, int]:
+    """Width and height in pixels, by which maps are made."""
+    width, height = _matrix(values, key, (2,), path)
+    if not (1 <= width <= LARGEST_SIDE and 1 <= height <= LARGEST_SIDE):
+        raise MdtkError(f"{path}: {key} is {width:g}x{height:g} pixels, which is no image of a camera; {_HINT}")
+    return int(width), int(height)
+
+
+def _projection(values: dict[str, np.ndarray], key: str, path: Path) -> np.ndarray:
+    projection = _matrix(values, key, (3, 4), path)
+    if not (projection[0, 0] > 0 and projection[1, 1] > 0):
+        raise MdtkError(f"{path}: the focal lengths of {key} must be positive; {_HINT}")
+    return projection
+
+
+def read_table(path: Path, what: str, hint: str, shape: tuple[int, ...]) -> np.ndarray:
+    """The finite numbers of a text file, float64 of `shape`, one side of which may be -1."""
+    require_file(path, what, hint)
+    with reading(path, what, hint):
+        check_size(path, what, TEXT_LIMIT)
+        values = np.loadtxt(path, ndmin=2, encoding="utf-8").reshape(shape)
+    if not values.size or not (np.abs(values) < LARGEST_NUMBER).all():
+        raise MdtkError(f"{path}: must hold {what} of finite numbers; {hint}")
+    return values
 
 
 def read_raw_cameras(folder: Path) -> Cameras:
@@ -70,9 +104,8 @@ def read_raw_cameras(folder: Path) -> Cameras:
     sizes = {}
     for camera in (2, 3):
         if f"S_rect_0{camera}" in values:
-            width, height = _matrix(values, f"S_rect_0{camera}", (2,), path)
-            sizes[camera] = (int(width), int(height))
-    projections = {camera: _matrix(values, f"P_rect_0{camera}", (3, 4), path) for camera in (2, 3)}
+            sizes[camera] = _size(values, f"S_rect_0{camera}", path)
+    projections = {camera: _projection(values, f"P_rect_0{camera}", path) for camera in (2, 3)}
     return Cameras(path, projections, sizes, _matrix(values, "R_rect_00", (3, 3), path))
 
 
@@ -80,7 +113,7 @@ def read_odometry_cameras(folder: Path) -> Cameras:
     """The cameras of one sequence of KITTI odometry, from `folder`/calib.txt."""
     path = folder / "calib.txt"
     values = read_values(path)
-    return Cameras(path, {camera: _matrix(values, f"P{camera}", (3, 4), path) for camera in (2, 3)})
+    return Cameras(path, {camera: _projection(values, f"P{camera}", path) for camera in (2, 3)})
 
 
 def velodyne_projection(cameras: Cameras, camera: int) -> np.ndarray:

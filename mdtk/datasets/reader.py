@@ -13,7 +13,7 @@ from PIL import Image
 
 from mdtk.config.sections import SequenceSection
 from mdtk.core.errors import MdtkError
-from mdtk.core.files import resolve_data
+from mdtk.core.files import inside, resolve_data
 from mdtk.datasets.splits import load_split
 from mdtk.geometry.camera import resize_K
 
@@ -72,6 +72,10 @@ class DatasetReader(abc.ABC):
 
     def __len__(self) -> int:
         return len(self.lines)
+
+    def inside(self, path: Path) -> Path:
+        """`path`, which the list or a folder names, if it lies below the data root; an `MdtkError` otherwise."""
+        return inside(self.root, path, f"{self.key} list")
 
     def name(self, index: int) -> str:
         """The unique name of the entry, by which predictions and ground truth are matched."""

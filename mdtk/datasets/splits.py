@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mdtk.core.errors import MdtkError
-from mdtk.core.files import resolve_data
+from mdtk.core.files import inside, is_file, require_file, resolve_data
+from mdtk.core.guard import read_text
 from mdtk.datasets import compact_splits
 
 KITTI_RAW_URL = "https://s3.eu-central-1.amazonaws.com/avg-kitti/raw_data"
@@ -53,8 +54,8 @@ def load_split(name: str, root: str | Path | None = None) -> Split:
     """
     if Path(name).suffix == ".txt":
         return _read_text(name, resolve_data(name))
-    if root is not None and (own := text_path(root, name)).is_file():
-        return _read_text(name, own)
+    if root is not None and is_file(own := text_path(root, name)):
+        return _read_text(name, inside(root, own, f"split {name}"))
     if compact_splits.knows(name):
         lines = tuple(compact_splits.expand(name))
         return Split(name, lines, f"published list {name}", text_sha256(lines))
@@ -64,12 +65,8 @@ def load_split(name: str, root: str | Path | None = None) -> Split:
 
 
 def _read_text(name: str, path: Path) -> Split:
-    if not path.is_file():
-        raise MdtkError(f"split list not found: {path}; give an existing text file or the name of a published list")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise MdtkError(f"split list cannot be read: {path} is not a text file; give one entry per line") from error
+    require_file(path, "split list", "give an existing text file or the name of a published list")
+    text = read_text(path, "split list", "give a text file with one entry per line")
     lines = tuple(line.strip() for line in text.splitlines() if line.strip())
     if not lines:
         raise MdtkError(f"split list is empty: {path}; give one entry per line")
@@ -82,10 +79,10 @@ def load_static_frames(root: str | Path | None = None) -> frozenset[tuple[str, i
     They come from splits/static_frames.txt of the root if it exists, else from SfMLearner's list (Zhou et al. 2017).
     """
     own = Path(root) / "splits" / "static_frames.txt" if root is not None else None
-    if own is None or not own.is_file():
+    if own is None or not is_file(own):
         return frozenset(compact_splits.static_frames())
     frames = set()
-    for number, line in enumerate(own.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(read_text(own, "list of static frames", "restore it").splitlines(), 1):
         try:
             date, drive, frame = line.split()
             frames.add((f"{date}/{drive}", int(frame)))

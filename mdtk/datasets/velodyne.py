@@ -12,14 +12,19 @@ import numpy as np
 
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import require_file
+from mdtk.core.guard import check_size, reading
+
+_LARGEST = 64 << 20  # bytes of a scan; KITTI's have 2 MB
 
 
 def read_points(path: Path) -> np.ndarray:
     """The points of a laser scan, (N, 4) float32: x forward, y left, z up in metres, and reflectance."""
     require_file(path, "laser scan", "extract the drive's velodyne_points (KITTI raw, *_sync.zip)")
-    if path.stat().st_size % 16:
-        raise MdtkError(f"laser scan cannot be read: {path} is not a whole number of points; extract it again")
-    return np.fromfile(path, dtype=np.float32).reshape(-1, 4)
+    with reading(path, "laser scan", "extract it again"):
+        check_size(path, "laser scan", _LARGEST)
+        if path.stat().st_size % 16:
+            raise MdtkError(f"laser scan cannot be read: {path} is not a whole number of points; extract it again")
+        return np.fromfile(path, dtype=np.float32).reshape(-1, 4)
 
 
 def generate(points: np.ndarray, projection: np.ndarray, size: tuple[int, int], forward: bool = True) -> np.ndarray:
@@ -36,7 +41,7 @@ def generate(points: np.ndarray, projection: np.ndarray, size: tuple[int, int], 
     homogeneous = ahead.astype(np.float64)
     homogeneous[:, 3] = 1
     projected = homogeneous @ projection.T
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         # Matlab's pixels start at 1, and halves round to even
         columns, rows = (np.round(projected[:, axis] / projected[:, 2]) - 1 for axis in (0, 1))
     inside = (columns >= 0) & (rows >= 0) & (columns < width) & (rows < height)

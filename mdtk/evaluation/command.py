@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TextIO
 
 import torch
-import yaml
 from yacs.config import CfgNode
 
 from mdtk.config import depth_range, load_config, set_of
 from mdtk.core import distributed
 from mdtk.core.errors import MdtkError
+from mdtk.core.yaml_text import parse_yaml
 from mdtk.evaluation.benchmark import evaluate_protocol, export_submission
 from mdtk.evaluation.eval_config import EvalConfig, build_eval_config, merged_config
 from mdtk.evaluation.io.report import write_report
@@ -109,10 +109,7 @@ def parse_options(words: Sequence[str]) -> dict[str, object]:
         key, equals, value = word.partition("=")
         if not equals:
             raise MdtkError(f"--predictor takes a name and then option=value, not '{word}'")
-        try:
-            options[key] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise MdtkError(f"--predictor: the value of {word} cannot be read; put it in quotes") from error
+        options[key] = parse_yaml(value, f"--predictor {word}")
     return options
 
 

@@ -98,13 +98,13 @@ def build_baselines(cfg: CfgNode) -> Baselines:
     node, frames = data_sets(cfg)[0], EvalSection.of(cfg).baseline_frames
     data = DataSection.of(node, "DATA")
     if frames <= 0:
-        return Baselines(data.height, data.width, reason="EVAL.BASELINE_FRAMES is 0")
+        return Baselines(reason="EVAL.BASELINE_FRAMES is 0")
     try:
         reader = build_reader(node, cfg, data.train_split)
     except MdtkError as error:
-        return Baselines(data.height, data.width, reason=f"no training data: {error}")
+        return Baselines(reason=f"no training data: {error}")
     name = f"{data.name}, list {data.train_split}"
-    return read_baselines(reader, name, frames, data.height, data.width, data.workers)
+    return read_baselines(reader, name, frames, data.workers)
 
 
 def merged_config(model: LoadedModel, config: str, overrides: Sequence[str]) -> CfgNode:

@@ -40,31 +40,34 @@ class StoredGroundTruth:
             yield index, self._names[index], self._depths[self._names[index]]
 
 
-class _TrainingGrid:
-    """index → ground truth on the (height, width) grid, or an error's text: KITTI lacks a few laser scans."""
+class _TrainingTruth:
+    """index → ground truth (H, W), or an error's text: KITTI lacks a few laser scans."""
 
-    def __init__(self, reader: DatasetReader, height: int, width: int) -> None:
-        self._reader, self._height, self._width = reader, height, width
+    def __init__(self, reader: DatasetReader) -> None:
+        self._reader = reader
 
     def __call__(self, index: int) -> np.ndarray | str:
         try:
-            depth = self._reader.ground_truth(index)
+            return self._reader.ground_truth(index)
         except MdtkError as error:
             return str(error)
-        return cell_depths(depth, self._height, self._width)
 
 
-def read_baselines(reader: DatasetReader, name: str, frames: int, height: int, width: int, workers: int) -> Baselines:
-    """The baseline predictors, (height, width), from the ground truth of at most `frames` evenly spaced entries.
+def read_baselines(reader: DatasetReader, name: str, frames: int, workers: int) -> Baselines:
+    """The baseline predictors from the ground truth of at most `frames` evenly spaced entries.
 
-    Entries without ground truth are left out; where none has any, the first error is the reason for leaving out the
+    Their grid is the ground truth's own, that of the first map, whatever the evaluated model's input size is. Entries
+    without ground truth are left out; where none has any, the first error is the reason for leaving out the
     predictors. `name` says in the results which training data it was.
     """
     batches = [[index] for index in evenly_spaced(len(reader), frames)]
-    grid_of = _TrainingGrid(reader, height, width)
-    found = [item for items in read_in_order(grid_of, batches, workers) for item in items]
-    grids = [item for item in found if not isinstance(item, str)]
+    grids: list[np.ndarray] = []
+    errors: list[str] = []
+    for item in (item for items in read_in_order(_TrainingTruth(reader), batches, workers) for item in items):
+        if isinstance(item, str):
+            errors.append(item)
+        else:
+            grids.append(cell_depths(item, *(grids[0] if grids else item).shape))
     if not grids:
-        error = next((item for item in found if isinstance(item, str)), "the list is empty")
-        return Baselines(height, width, reason=f"no training ground truth: {error}")
+        return Baselines(reason=f"no training ground truth: {(errors or ['the list is empty'])[0]}")
     return from_grids(grids, f"median of {len(grids)} ground truths of {name}")

@@ -16,6 +16,8 @@ from mdtk.datasets.sequence.clips import Camera
 from mdtk.inference.scale import DepthScale
 from mdtk.viz import colour_disparity, save_picture
 
+KITTI_SCALE, PNG_MAXIMUM = 256.0, 65535
+
 
 @dataclass(frozen=True)
 class Saves:
@@ -24,7 +26,7 @@ class Saves:
     npy: bool = False  # full-resolution disparity and depth, float32
     png16: bool = False  # depth × png_scale in 16 bits
     ply: bool = False  # point cloud
-    png_scale: float = 256.0  # PNG value of one unit of depth (KITTI's)
+    png_scale: float = 0.0  # PNG value of one unit of depth; 0: 256 (KITTI's) for metres, else as large as fits
     max_depth: float = float("inf")  # points farther than this are left out of the cloud
 
     @property
@@ -63,8 +65,9 @@ def write_outputs(
             _save_array(target, values)
     if saves.png16:
         written.append(path(f"_depth_{scale.kind}.png"))
-        clipped = save_depth_png(written[-1], depth, saves.png_scale, scale)
-        note |= {"png_value_of_one_unit": saves.png_scale, "png_pixels_beyond_its_range": clipped}
+        png_scale = saves.png_scale or choose_png_scale(depth, scale)
+        clipped = save_depth_png(written[-1], depth, png_scale, scale)
+        note |= {"png_value_of_one_unit": png_scale, "png_pixels_beyond_its_range": clipped}
     if saves.ply and camera is not None:
         written.append(path(f"_points_{scale.kind}.ply"))
         K = camera.matrix(image.size)
@@ -86,6 +89,14 @@ def _describe(depth: np.ndarray, scale: DepthScale) -> dict:
     }
 
 
+def choose_png_scale(depth: np.ndarray, scale: DepthScale) -> float:
+    """The PNG value of one unit: KITTI's 256 for metres; else what brings the picture's maximum to the PNG's.
+
+    A relative depth may lie in 0.1 … 0.2, of which 256 would keep two dozen grey levels.
+    """
+    return KITTI_SCALE if scale.metric else float(f"{0.999 * PNG_MAXIMUM / float(depth.max()):.4g}")
+
+
 def _save_array(path: Path, values: np.ndarray) -> None:
     with atomic_write(path) as temporary:
         np.save(temporary, values, allow_pickle=False)
@@ -102,8 +113,8 @@ def save_depth_png(path: Path, depth: np.ndarray, png_scale: float, scale: Depth
     info.add_text("png_value_of_one_unit", f"{png_scale:g}")
     info.add_text("scale_source", scale.source)
     with atomic_write(path) as temporary:
-        Image.fromarray(np.clip(values, 1, 65535).astype(np.uint16)).save(temporary, pnginfo=info)
-    return int((values > 65535).sum())
+        Image.fromarray(np.clip(values, 1, PNG_MAXIMUM).astype(np.uint16)).save(temporary, pnginfo=info)
+    return int((values > PNG_MAXIMUM).sum())
 
 
 def save_ply(

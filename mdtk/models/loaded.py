@@ -13,7 +13,7 @@ from yacs.config import CfgNode
 
 from mdtk.config import config_from_text, depth_range, set_of
 from mdtk.core.errors import MdtkError
-from mdtk.core.weights import load_parts, read_weights
+from mdtk.core.weights import load_parts, load_shapes, read_weights
 from mdtk.geometry.depth import scaled_disparity
 from mdtk.models.system import DepthSystem, build_model
 
@@ -45,9 +45,21 @@ class LoadedModel:
     def disparity(self, images_bchw: Tensor, dataset: str = "") -> Tensor:
         """Images (B, 3·F, height, width) in 0..1 → 1 / depth, (B, 1, height, width) float32.
 
-        `dataset`: its name, for a model trained on several with depth ranges of their own.
+        `dataset`: its name, for a model trained on several with depth ranges of their own. Raises `MdtkError` for
+        images of whole numbers (0..255), which the network would answer with nonsense, and for another size.
         """
+        self._check_images(images_bchw)
         return full_disparity(self.system, images_bchw.to(self.device), self.cfg, dataset)
+
+    def _check_images(self, images_bchw: Tensor) -> None:
+        wanted = (3 * len(self.input_offsets), self.height, self.width)
+        if not images_bchw.is_floating_point():
+            raise MdtkError(f"images are {images_bchw.dtype}; give floating-point values in 0 … 1, pixels / 255")
+        if images_bchw.ndim != 4 or tuple(images_bchw.shape[1:]) != wanted:
+            raise MdtkError(
+                f"images have the shape {tuple(images_bchw.shape)}; {self.path} takes (B, {wanted[0]}, {wanted[1]}, "
+                f"{wanted[2]}): resize them"
+            )
 
 
 def full_disparity(system: DepthSystem, images_bchw: Tensor, cfg: CfgNode, dataset: str = "") -> Tensor:
@@ -64,6 +76,8 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> LoadedMo
     fresh = cfg.clone()
     fresh.defrost()
     fresh.MODEL.PRETRAINED = False  # the checkpoint has the weights; nothing is downloaded
+    with torch.device("meta"):  # shapes alone: a stranger's configuration may name a network of any size
+        load_shapes(_build(fresh, path), content["model"], str(path))
     system = _build(fresh, path)
     load_parts(system, content["model"], [], str(path))
     device = torch.device(device)

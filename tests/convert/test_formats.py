@@ -92,7 +92,7 @@ def test_paddle_slices_are_joined(tmp_path):
         nested = (nested, nested)  # 2**60 leaves to hash
     content["UnpackBigParamInfor@@"]["w"]["slices"] = [nested]
     path.write_bytes(pickle.dumps(content, protocol=2))
-    with pytest.raises(MdtkError, match=r"slices of w do not fit together .a slice's name is not text"):
+    with pytest.raises(MdtkError, match="refused, its pickle holds a tuple of more than"):
         read_pdparams(path)
 
 

@@ -118,7 +118,7 @@ def test_numbered_ground_truth_follows_the_roots_test_list(root):
     with pytest.raises(MdtkError, match="bonn_000004_000019: ground truth is 1024x512, not 2048x1024"):
         reader.ground_truth(1)
     np.save(root / "gt_depths" / "000_depth.npy", np.array([{}], object))
-    with pytest.raises(MdtkError, match=r"ground truth cannot be read: .*000_depth\.npy"):
+    with pytest.raises(MdtkError, match=r"cannot be read: .*000_depth\.npy"):
         reader.ground_truth(1)
 
 
@@ -209,7 +209,7 @@ def test_prepared_errors(tmp_path):
     with pytest.raises(MdtkError, match="principal point lies outside the image of 64x24 pixels"):
         reader.intrinsics(0, (64, 24))
     camera.write_text("50.0,0.")
-    with pytest.raises(MdtkError, match=r"_cam\.txt: must hold the 9 numbers of K"):
+    with pytest.raises(MdtkError, match=r"the 9 numbers of K cannot be read: .*_cam\.txt"):
         reader.intrinsics(0, (64, 24))
     camera.unlink()
     with pytest.raises(MdtkError, match="intrinsics not found"):

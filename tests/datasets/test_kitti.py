@@ -187,5 +187,5 @@ def test_odometry(odometry_root):
     with pytest.raises(MdtkError, match="no ground truth"):
         reader.ground_truth(0)
     (odometry_root / "poses" / "09.txt").write_text("1 2 3\n4 5\n")
-    with pytest.raises(MdtkError, match=r"09\.txt: every line must hold 12 numbers"):
+    with pytest.raises(MdtkError, match=r"poses cannot be read: .*09\.txt"):
         reader.poses(9)

@@ -55,7 +55,7 @@ def test_bad_files_are_one_sentence(root):
     with pytest.raises(MdtkError, match=r"is a \.mat of another kind, it has no Position3DGrid"):
         reader.ground_truth(0)
     savemat(grid, {"Position3DGrid": np.zeros((55, 305))})
-    with pytest.raises(MdtkError, match=r"Position3DGrid is float64 \(55, 305\)"):
+    with pytest.raises(MdtkError, match=r"Position3DGrid is \(55, 305\)"):
         reader.ground_truth(0)
     with h5py.File(grid, "w") as file:
         file["depths"] = np.zeros(3)

@@ -62,8 +62,8 @@ class NoDepth(SomeDepth):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_frames_without_ground_truth_are_left_out(workers):
-    found = read_baselines(SomeDepth(), "a list", 9, 2, 2, workers)
+    found = read_baselines(SomeDepth(), "a list", 9, workers)
     assert (found.constant, found.origin) == (5.0, "median of 5 ground truths of a list")
-    np.testing.assert_array_equal(found.median_map, np.full((2, 2), 5.0))
-    none = read_baselines(NoDepth(), "a list", 9, 2, 2, workers)
+    np.testing.assert_array_equal(found.median_map, np.full((4, 4), 5.0), "the grid is the ground truth's own")
+    none = read_baselines(NoDepth(), "a list", 9, workers)
     assert none.describe() == "left out: no training ground truth: laser scan not found: 0"

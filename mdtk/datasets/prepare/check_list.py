@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mdtk.core.errors import MdtkError
+from mdtk.core.files import is_file
 from mdtk.datasets.image_files import open_rgb
 from mdtk.datasets.reader import STEREO, DatasetReader, Offset
 from mdtk.datasets.sequence.frames import IMAGE_SUFFIXES
@@ -88,7 +89,8 @@ def check_list(
     whole = {index: paths for index, paths in files.items() if all(path in sizes for path in paths)}
     _check_sizes(reader, whole, sizes, checked)
     _check_calibration(reader, offsets, whole, sizes, checked)
-    _check_static(reader, checked)
+    if len(offsets) > 1:  # an evaluation measures still frames like others, and published lists hold some
+        _check_static(reader, checked)
     return checked
 
 
@@ -104,7 +106,7 @@ def _files_of(reader: DatasetReader, offsets: Sequence[Offset], checked: Checked
 
 def _probe(path: Path, reader: DatasetReader, index: int, quick: bool) -> Size | Finding | None:
     """The size of an image, None for another kind of readable file, or the finding that it cannot be read."""
-    if not path.is_file():
+    if not is_file(path):
         return Finding("missing", str(path))
     if quick:
         return None

@@ -19,6 +19,7 @@ from PIL import Image
 
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import atomic_write, clear_torn, write_text
+from mdtk.datasets.image_files import open_picture
 from mdtk.datasets.prepare.worker_pool import run_jobs
 from mdtk.datasets.readers.cityscapes import KEPT_ROWS, SIZE, open_full, read_camera
 
@@ -176,7 +177,7 @@ def is_complete(path: Path, options: Options) -> bool:
         file.seek(-min(len(_PNG_END), path.stat().st_size), 2)
         if file.read() != _PNG_END:
             return False  # cut off, by another tool
-    with Image.open(path) as image:
+    with open_picture(path, "triplet", "delete it and run the tool again") as image:
         expected = (options.width, 3 * options.kept_rows)
         if image.size != expected:
             raise MdtkError(

@@ -10,7 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from mdtk.core.errors import MdtkError
-from mdtk.datasets.readers.nyuv2 import LABELED, OFFSETS, SIZE, open_hdf5
+from mdtk.core.files import is_file
+from mdtk.datasets.hdf5_files import open_hdf5, stored_dataset
+from mdtk.datasets.readers.nyuv2 import LABELED, OFFSETS, SIZE
 from mdtk.datasets.sequence.frames import grey_stack, motion
 from mdtk.datasets.splits import load_split
 
@@ -21,6 +23,7 @@ scene, gaps of the recording) is left out. A target is static, and left out, whe
 neighbour -1 or to neighbour 1 (64x48 copies, 0 ... 255) is below MIN_MOTION. Truncated files are ignored. Scenes
 of the official test images are left out where nyu_depth_v2_labeled.mat names them."""
 _STAMP = re.compile(r"r-(\d+(?:\.\d+)?)-\d+\.(?:ppm|png|jpg)")
+_LONGEST_NAME = 200  # characters of a scene's name
 _HEADER = 9  # minimum size in bytes of a PPM's header
 
 
@@ -85,14 +88,15 @@ def make_split(
 
 def test_scenes(labeled: Path) -> frozenset[str] | None:
     """The places (see `place`) of the official test images, from the labelled file; None if it does not name them."""
-    if not labeled.is_file():
+    if not is_file(labeled):
         return None
     numbers = [int(Path(line).stem) for line in load_split("nyuv2/test").lines]
     with open_hdf5(labeled, "fetch the official file again") as file:
         if "scenes" not in file:
             return None
-        names = file["scenes"][()].reshape(-1)
-        return frozenset(place("".join(map(chr, np.ravel(file[names[number - 1]])))) for number in numbers)
+        names = stored_dataset(file, "scenes", labeled, "O")[()].reshape(-1)
+        letters = [file[names[number - 1]][:_LONGEST_NAME] for number in numbers]
+        return frozenset(place("".join(map(chr, np.ravel(one)))) for one in letters)
 
 
 def place(scene: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-import json
+import glob
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 from mdtk.core.errors import MdtkError
-from mdtk.core.files import require_file
+from mdtk.core.files import is_file
+from mdtk.core.guard import read_json, read_text, reading
 from mdtk.datasets.catalogue import dataset_reader
 from mdtk.datasets.depth_files import numbered_path, read_npy
 from mdtk.datasets.image_files import find_image, open_rgb, read_grey_png
@@ -36,14 +37,14 @@ def parse_line(line: str, key: str, number: int) -> tuple[str, str, int]:
 
 def read_camera(path: Path) -> tuple[np.ndarray, float]:
     """K (3, 3) float64 in pixels of the full image, and the stereo baseline in metres, from a camera file."""
-    require_file(path, "camera file", "extract camera_trainvaltest.zip (and camera for test) below the data root")
-    try:
-        camera = json.loads(path.read_text(encoding="utf-8"))
-        inner = camera["intrinsic"]
-        K = intrinsics(*(float(inner[key]) for key in ("fx", "fy", "u0", "v0")))
-        return K, float(camera["extrinsic"]["baseline"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise MdtkError(f"camera file cannot be read: {path} ({error!r}); extract it again") from error
+    hint = "extract camera_trainvaltest.zip (and camera for test) below the data root"
+    camera = read_json(path, "camera file", hint)
+    with reading(path, "camera file", "extract it again"):
+        fx, fy, cx, cy = (float(camera["intrinsic"][key]) for key in ("fx", "fy", "u0", "v0"))
+        baseline = float(camera["extrinsic"]["baseline"])
+    if not (0 < fx < 1e6 and 0 < fy < 1e6 and abs(cx) < 1e6 and abs(cy) < 1e6 and 0 < baseline < 1e3):
+        raise MdtkError(f"camera file cannot be read: {path} holds numbers of no camera; extract it again")
+    return intrinsics(fx, fy, cx, cy), baseline
 
 
 def open_full(path: Path) -> Image.Image:
@@ -95,7 +96,7 @@ class Cityscapes(DatasetReader):
     def _image_path(self, city: str, sequence: str, frame: int) -> Path:
         name = f"{sequence}_{frame:06d}_leftImg8bit"
         paths = [find_image(self._home(package, city) / name) for package in ("leftImg8bit_sequence", "leftImg8bit")]
-        return next((path for path in paths if path.is_file()), paths[0])
+        return self.inside(next((path for path in paths if is_file(path)), paths[0]))
 
     def files(self, index: int, offsets: Sequence[Offset]) -> list[Path]:
         city, sequence, frame = self._parsed(index)
@@ -110,9 +111,9 @@ class Cityscapes(DatasetReader):
         """The camera file of the entry, or the first one of its sequence."""
         city, sequence, frame = self._parsed(index)
         path = self._home("camera", city) / f"{sequence}_{frame:06d}_camera.json"
-        if path.is_file():
-            return path
-        return next(iter(sorted(path.parent.glob(f"{sequence}_*_camera.json"))), path)
+        if is_file(path):
+            return self.inside(path)
+        return self.inside(next(iter(sorted(path.parent.glob(f"{glob.escape(sequence)}_*_camera.json"))), path))
 
     def intrinsics(self, index: int, size: tuple[int, int]) -> np.ndarray:
         if tuple(size) != (SIZE[0], KEPT_ROWS):
@@ -126,7 +127,7 @@ class Cityscapes(DatasetReader):
         city, sequence, frame = self._parsed(index)
         name = f"{sequence}_{frame:06d}_disparity.png"
         paths = [self._home(package, city) / name for package in ("disparity", "disparity_sequence")]
-        return next((path for path in paths if path.is_file()), paths[0])
+        return self.inside(next((path for path in paths if is_file(path)), paths[0]))
 
     def _depth_from_disparity(self, index: int) -> np.ndarray:
         K, baseline = read_camera(self.camera_path(index))
@@ -159,10 +160,10 @@ class CityscapesPrepared(DatasetReader):
 
     def _stem(self, index: int) -> Path:
         city, sequence, frame = parse_line(self.lines[index], self.key, index + 1)
-        return self.root / city / f"{sequence}_{frame:06d}"
+        return self.inside(self.root / city / f"{sequence}_{frame:06d}")
 
     def files(self, index: int, offsets: Sequence[Offset]) -> list[Path]:
-        return [find_image(self._stem(index))]
+        return [self.inside(find_image(self._stem(index)))]
 
     def images(self, index: int, offsets: Sequence[Offset]) -> list[Image.Image]:
         wrong = [offset for offset in offsets if offset not in (-1, 0, 1)]
@@ -174,11 +175,12 @@ class CityscapesPrepared(DatasetReader):
 
     def intrinsics(self, index: int, size: tuple[int, int]) -> np.ndarray:
         path = self._stem(index).with_name(f"{self._stem(index).name}_cam.txt")
-        require_file(path, "intrinsics", "run tools/prepare_cityscapes.py again")
-        try:
-            K = np.array([float(number) for number in path.read_text(encoding="utf-8").split(",")]).reshape(3, 3)
-        except ValueError as error:
-            raise MdtkError(f"{path}: must hold the 9 numbers of K; run tools/prepare_cityscapes.py again") from error
+        hint = "run tools/prepare_cityscapes.py again"
+        text = read_text(self.inside(path), "intrinsics", hint)
+        with reading(path, "the 9 numbers of K", hint):
+            K = np.array([float(number) for number in text.split(",")]).reshape(3, 3)
+        if not (np.isfinite(K).all() and K[0, 0] > 0 and K[1, 1] > 0):
+            raise MdtkError(f"{path}: must hold the 9 numbers of K, finite and with positive focal lengths; {hint}")
         if not (0 < K[0, 2] < size[0] and 0 < K[1, 2] < size[1]):
             raise MdtkError(f"{path}: its principal point lies outside the image of {size[0]}x{size[1]} pixels")
         return K

@@ -11,11 +11,11 @@ import numpy as np
 from PIL import Image
 
 from mdtk.core.errors import MdtkError
-from mdtk.core.files import require_file
+from mdtk.core.files import is_file
 from mdtk.datasets import velodyne
 from mdtk.datasets.catalogue import dataset_reader
 from mdtk.datasets.image_files import find_image, open_rgb, read_grey_png
-from mdtk.datasets.kitti_calibration import Cameras, read_odometry_cameras, read_raw_cameras
+from mdtk.datasets.kitti_calibration import Cameras, read_odometry_cameras, read_raw_cameras, read_table
 from mdtk.datasets.kitti_calibration import velodyne_projection as project_velodyne
 from mdtk.datasets.reader import STEREO, DatasetReader, Offset
 from mdtk.datasets.splits import load_static_frames
@@ -25,6 +25,7 @@ NOMINAL = (0.58, 1.92, 0.5, 0.5)  # fx / W, fy / H, cx / W, cy / H in the publis
 NOMINAL_BASELINE = 0.54  # metres; the published stereo factor 5.4 is this over 0.1
 CAMERAS = {"l": 2, "r": 3, "2": 2, "3": 3}
 IMPROVED_SCALE = 256.0  # stored value of one metre in the improved ground truth
+_ROTATION = 0.01  # how far the determinant of a rotation may be from 1
 BENCHMARK = "image"  # the folder of the depth benchmark's test images; such lines have no side
 
 
@@ -78,10 +79,18 @@ class _KittiReader(DatasetReader):
         stems = (
             self.image_stem(entry.folder, entry.frame, entry.other_camera)
             if offset == STEREO
-            else self.image_stem(entry.folder, entry.frame + int(offset), entry.camera)
+            else self.image_stem(entry.folder, self._frame(index, entry.frame + int(offset), offset), entry.camera)
             for offset in offsets
         )
-        return [find_image(stem) for stem in stems]
+        return [self.inside(find_image(stem)) for stem in stems]
+
+    def _frame(self, index: int, frame: int, offset: Offset) -> int:
+        if frame < 0:
+            raise MdtkError(
+                f"{self.key} list, line {index + 1}: '{self.lines[index]}' has no frame at offset {offset}; "
+                "a recording begins with frame 0: take the line off the list"
+            )
+        return frame
 
     def images(self, index: int, offsets: Sequence[Offset]) -> list[Image.Image]:
         return [open_rgb(path) for path in self.files(index, offsets)]
@@ -138,7 +147,7 @@ class KittiRaw(_KittiReader):
     def cameras(self, folder: str) -> Cameras:
         date = folder.split("/")[0]
         if date not in self._cameras:
-            self._cameras[date] = read_raw_cameras(self.root / date)
+            self._cameras[date] = read_raw_cameras(self.inside(self.root / date))
         return self._cameras[date]
 
     def intrinsics(self, index: int, size: tuple[int, int]) -> np.ndarray:
@@ -146,11 +155,7 @@ class KittiRaw(_KittiReader):
         if self.intrinsics_mode == "nominal" or entry.folder != BENCHMARK:
             return super().intrinsics(index, size)
         path = self.root / "intrinsics" / f"{entry.frame:010d}.txt"
-        require_file(path, "intrinsics", "extract the benchmark's depth_selection, or use DATA.INTRINSICS nominal")
-        try:
-            return np.loadtxt(path).reshape(3, 3)
-        except ValueError as error:
-            raise MdtkError(f"{path}: must hold the 9 numbers of K; extract depth_selection again") from error
+        return read_table(path, "intrinsics", "extract the benchmark's depth_selection again", (3, 3))
 
     def ground_truth(self, index: int, kind: str = "velodyne") -> np.ndarray:
         if self.entry(index).folder == BENCHMARK:
@@ -173,7 +178,7 @@ class KittiRaw(_KittiReader):
     def velodyne_path(self, index: int) -> Path:
         """The file of the entry's laser scan."""
         entry = self.entry(index)
-        return self.root / entry.folder / "velodyne_points" / "data" / f"{entry.frame:010d}.bin"
+        return self.inside(self.root / entry.folder / "velodyne_points" / "data" / f"{entry.frame:010d}.bin")
 
     def improved_path(self, index: int) -> Path:
         """The PNG of the entry's improved ground truth, in the folder of the drive or in the official separate tree."""
@@ -181,7 +186,7 @@ class KittiRaw(_KittiReader):
         inner = Path("proj_depth", "groundtruth", f"image_0{entry.camera}", f"{entry.frame:010d}.png")
         drive = Path(entry.folder).name
         choices = [self.root / folder / inner for folder in (entry.folder, drive, f"train/{drive}", f"val/{drive}")]
-        return next((path for path in choices if path.is_file()), choices[0])
+        return self.inside(next((path for path in choices if is_file(path)), choices[0]))
 
     def static_names(self) -> frozenset[str]:
         """Entries whose frame is in the list of static frames: that of the data root, else the published one."""
@@ -210,17 +215,15 @@ class KittiOdom(_KittiReader):
 
     def cameras(self, folder: str) -> Cameras:
         if folder not in self._cameras:
-            self._cameras[folder] = read_odometry_cameras(self.root / "sequences" / folder)
+            self._cameras[folder] = read_odometry_cameras(self.inside(self.root / "sequences" / folder))
         return self._cameras[folder]
 
     def poses(self, sequence: int) -> np.ndarray:
         """Camera-to-world poses (N, 4, 4) float64 of the left camera in metres, from poses/%02d.txt."""
         path = self.root / "poses" / f"{sequence:02d}.txt"
-        require_file(path, "poses", "extract data_odometry_poses.zip below the data root")
-        try:
-            rows = np.loadtxt(path, ndmin=2).reshape(-1, 3, 4)
-        except ValueError as error:
-            raise MdtkError(f"{path}: every line must hold 12 numbers (a 3x4 pose); extract it again") from error
+        rows = read_table(self.inside(path), "poses", "extract data_odometry_poses.zip again", (-1, 3, 4))
+        if not (np.abs(np.linalg.det(rows[:, :, :3]) - 1) < _ROTATION).all():
+            raise MdtkError(f"{path}: the first three columns of a pose must be a rotation; extract it again")
         world_T_camera = np.tile(np.eye(4), (len(rows), 1, 1))
         world_T_camera[:, :3] = rows
         return world_T_camera

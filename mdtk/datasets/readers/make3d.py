@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import struct
 import warnings
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFile
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from mdtk.core.errors import MdtkError
-from mdtk.core.files import require_file
 from mdtk.datasets.catalogue import dataset_reader
 from mdtk.datasets.image_files import open_rgb
+from mdtk.datasets.mat_file import read_mat
 from mdtk.datasets.reader import DatasetReader, Offset
 from mdtk.geometry.camera import intrinsics
 
@@ -26,18 +22,6 @@ GRID = (55, 305)  # rows and columns of the laser grid over the whole image
 ROWS = slice(17, 38)  # rows of the grid that lie in the box
 # Focal length over width and height: the inverse of the image plane's size at distance 1 in the authors' release
 FOCAL = (1 / 0.70783777, 1 / 0.946584169)
-# What scipy raises for a file that is truncated, of a newer version, or no .mat at all
-_UNREADABLE = (
-    MatReadError,
-    NotImplementedError,
-    ValueError,
-    TypeError,
-    LookupError,
-    OSError,
-    EOFError,
-    zlib.error,
-    struct.error,
-)
 
 
 @dataset_reader("make3d")
@@ -52,7 +36,7 @@ class Make3D(DatasetReader):
     hint = "set ROOTS.MAKE3D or MDTK_DATASETS; see datasets/README.md for the expected tree"
 
     def files(self, index: int, offsets: Sequence[Offset]) -> list[Path]:
-        return [self.root / "Test134" / f"img-{self.lines[index]}.jpg"]
+        return [self.inside(self.root / "Test134" / f"img-{self.lines[index]}.jpg")]
 
     def images(self, index: int, offsets: Sequence[Offset]) -> list[Image.Image]:
         if any(offset != 0 for offset in offsets):
@@ -71,21 +55,17 @@ class Make3D(DatasetReader):
 
     def ground_truth(self, index: int, kind: str = "") -> np.ndarray:
         path = self.root / "Gridlaserdata" / f"depth_sph_corr-{self.lines[index]}.mat"
-        return read_grid(path)[ROWS]
+        return read_grid(self.inside(path))[ROWS]
 
 
 def read_grid(path: Path) -> np.ndarray:
     """The depth (55, 305) float32 of a laser grid in metres: channel 3 of Position3DGrid in the .mat file."""
     hint = "extract Make3D's Test134Depth.tar.gz below the data root"
-    require_file(path, "laser grid", hint)
-    try:
-        stored = loadmat(path, variable_names=["Position3DGrid"]).get("Position3DGrid")
-    except _UNREADABLE as error:
-        raise MdtkError(f"laser grid cannot be read: {path} ({' '.join(str(error).split())}); {hint}") from error
+    stored = read_mat(path, "Position3DGrid", "laser grid", hint)
     if stored is None:
         raise MdtkError(f"{path}: is a .mat of another kind, it has no Position3DGrid; {hint}")
-    if stored.shape != (*GRID, 4) or stored.dtype.kind not in "fiu":
-        raise MdtkError(f"{path}: Position3DGrid is {stored.dtype} {stored.shape}, not numbers (55, 305, 4); {hint}")
+    if stored.shape != (*GRID, 4):
+        raise MdtkError(f"{path}: Position3DGrid is {stored.shape}, not (55, 305, 4); {hint}")
     return stored[:, :, 3].astype(np.float32)
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -13,7 +12,9 @@ import numpy as np
 from PIL import Image
 
 from mdtk.core.errors import MdtkError
+from mdtk.core.files import is_file
 from mdtk.datasets.catalogue import dataset_reader
+from mdtk.datasets.hdf5_files import open_hdf5, stored_dataset
 from mdtk.datasets.image_files import find_image, open_rgb
 from mdtk.datasets.reader import STEREO, DatasetReader, Offset
 from mdtk.geometry.camera import intrinsics
@@ -31,6 +32,7 @@ RGB_DISTORTION = (
 TRAIN_BOX = (16, 16, 624, 464)  # left, top, right, bottom: 608x448; undistortion leaves its border without image
 TEST_BOX = (40, 44, 601, 471)  # 561x427: where the official labels have valid depth
 OFFSETS = (0, -4, -3, -2, -1, 1, 2, 3, 4)  # frame offsets of the nine columns in a training line
+LARGEST = 64 << 20  # bytes of the arrays of one image
 LABELED = "nyu_depth_v2_labeled.mat"
 
 
@@ -43,20 +45,6 @@ def _undistortion_maps() -> tuple[np.ndarray, np.ndarray]:
 def undistort(image: Image.Image) -> Image.Image:
     """An image of the colour camera without lens distortion; parts that the camera does not show are black."""
     return Image.fromarray(cv2.remap(np.asarray(image), *_undistortion_maps(), cv2.INTER_LINEAR))
-
-
-@contextmanager
-def open_hdf5(path: Path, hint: str) -> Iterator[h5py.File]:
-    """Opens an HDF5 file. Raises `MdtkError` if it is missing or truncated, or lacks a dataset that the block reads."""
-    try:
-        with h5py.File(path, "r") as file:
-            yield file
-    except FileNotFoundError as error:
-        raise MdtkError(f"file not found: {path}; {hint}") from error
-    except OSError as error:
-        raise MdtkError(f"cannot be read: {path} is truncated or not an HDF5 file; {hint}") from error
-    except KeyError as error:
-        raise MdtkError(f"{path}: is HDF5 but not NYU Depth v2 ({error.args[0]}); {hint}") from error
 
 
 @dataset_reader("nyuv2")
@@ -96,11 +84,11 @@ class NYUv2(DatasetReader):
         if offset not in OFFSETS:
             raise MdtkError(f"nyuv2 lists have the frames -4 … 4, not {offset}; set DATA.SOURCES within them")
         path = self.root / fields[OFFSETS.index(offset)].lstrip("/")
-        return find_image(path.with_suffix(""), (path.suffix, ".ppm", ".png", ".jpg"))
+        return self.inside(find_image(path.with_suffix(""), (path.suffix, ".ppm", ".png", ".jpg")))
 
     def _test_file(self, index: int) -> Path:
         own, labeled = self.root / self.lines[index], self.root / LABELED
-        return labeled if labeled.is_file() and not own.is_file() else own
+        return labeled if is_file(labeled) and not is_file(own) else self.inside(own)
 
     def images(self, index: int, offsets: Sequence[Offset]) -> list[Image.Image]:
         if not self.is_test(index):
@@ -136,7 +124,7 @@ class NYUv2(DatasetReader):
         else:
             hint = f"put the per-image .h5 files or the official {LABELED} below {self.root}"
             with open_hdf5(path, hint) as file:
-                values = np.asarray(file[what])
+                values = _read_whole(stored_dataset(file, what, path), path)
         expected = (3, *SIZE[::-1]) if what == "rgb" else SIZE[::-1]
         if values.shape != expected:
             raise MdtkError(f"{path}: {what} has shape {values.shape}, not {expected}; it is not NYU Depth v2")
@@ -155,10 +143,18 @@ class NYUv2(DatasetReader):
 def _read_labeled(path: Path, what: str, number: int) -> np.ndarray:
     """One image or depth of the official file, whose arrays are in Matlab's column order: (1449, [3,] 640, 480)."""
     with open_hdf5(path, "fetch the official file again") as file:
-        stored = file["images" if what == "rgb" else "depths"]
+        stored = stored_dataset(file, "images" if what == "rgb" else "depths", path)
         if not 1 <= number <= len(stored):
             raise MdtkError(f"{path}: has {len(stored)} images, no number {number}; fetch the official file")
+        if stored.shape[1:] != ((3, *SIZE) if what == "rgb" else SIZE):
+            raise MdtkError(f"{path}: its {stored.name} are {stored.shape}; fetch the official file")
         return np.swapaxes(stored[number - 1], -1, -2)
+
+
+def _read_whole(stored: h5py.Dataset, path: Path) -> np.ndarray:
+    if stored.nbytes > LARGEST:
+        raise MdtkError(f"{path}: its {stored.name} is {stored.shape}, of which an image has no need; fetch it again")
+    return np.asarray(stored)
 
 
 def _training_image(path: Path) -> Image.Image:

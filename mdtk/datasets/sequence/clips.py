@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from mdtk.core.errors import MdtkError
-from mdtk.core.files import resolve_data
+from mdtk.core.files import is_file, resolve_data
+from mdtk.core.guard import read_text
 from mdtk.datasets.sequence.frames import grey_stack, motion
 from mdtk.geometry.camera import intrinsics, resize_K
 
@@ -92,14 +93,14 @@ def read_list(split: str, clips: Sequence[Clip], gaps: Sequence[int]) -> list[tu
     Raises `MdtkError` that names the line for another form, a frame without all its sources, or one listed twice.
     """
     path = resolve_data(split)
-    if not path.is_file():
+    if not is_file(path):
         raise MdtkError(
             f"split '{split}' of sequence is neither one of {', '.join(SPLITS)} nor a text file; "
             "set DATA.TRAIN_SPLIT train and DATA.VAL_SPLIT val"
         )
     places = {clip.name: index for index, clip in enumerate(clips)}
     entries: dict[tuple[int, int], int] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text(path, "split list", "give a text file").splitlines(), start=1):
         if not line.strip():
             continue
         name, _, frame = line.strip().rpartition(" ")

@@ -11,10 +11,12 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from mdtk.core.arrays import read_npy_file
 from mdtk.core.errors import MdtkError
-from mdtk.core.files import atomic_write, dataset_home
+from mdtk.core.files import atomic_write, dataset_home, inside
+from mdtk.datasets.image_files import decode, open_picture
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff")
 GREY_SIZE = (64, 48)  # width, height of the motion filter's copies: averaging to this size removes sensor noise
 
 
@@ -24,9 +26,12 @@ def natural_key(text: str) -> list[tuple[int, int, str]]:
 
 
 def list_images(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
-    """The image files directly in `folder` without hidden ones, in natural order (see `natural_key`)."""
+    """The image files directly in `folder` without hidden ones, in natural order (see `natural_key`).
+
+    Raises `MdtkError` for a link to a file outside the folder.
+    """
     found = [
-        path
+        inside(folder, path, "folder of images") if path.is_symlink() else path
         for path in folder.iterdir()
         if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
     ]
@@ -73,7 +78,7 @@ def grey_stack(frames: Sequence[Path]) -> np.ndarray:
     """Small grey copies of `frames`, (N, 48, 64) uint8, computed once and then read from the cache."""
     path = cache_folder() / f"grey-{fingerprint(frames)}.npy"
     if path.is_file():
-        stack = np.load(path, allow_pickle=False)
+        stack = read_npy_file(path, "cache of grey copies", "delete it")
         if stack.shape == (len(frames), *GREY_SIZE[::-1]):
             return stack
     bar = tqdm(frames, desc="measuring motion", unit="frame", leave=False, disable=None)
@@ -84,12 +89,10 @@ def grey_stack(frames: Sequence[Path]) -> np.ndarray:
 
 
 def _small_grey(path: Path) -> np.ndarray:
-    try:
-        with Image.open(path) as image:
-            image.draft("L", (4 * GREY_SIZE[0], 4 * GREY_SIZE[1]))  # a JPEG is decoded at a fraction of its size
-            return np.asarray(image.convert("L").resize(GREY_SIZE, Image.Resampling.BOX))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise MdtkError(f"image cannot be read: {path} ({error}); fetch or extract it again") from error
+    with open_picture(path, "image", "fetch or extract it again") as image:
+        image.draft("L", (4 * GREY_SIZE[0], 4 * GREY_SIZE[1]))  # a JPEG is decoded at a fraction of its size
+        image.load()
+        return np.asarray(decode(image, path).convert("L").resize(GREY_SIZE, Image.Resampling.BOX))
 
 
 def motion(stack: np.ndarray, targets: np.ndarray, sources: Sequence[np.ndarray]) -> np.ndarray:

@@ -20,6 +20,9 @@ import numpy as np
 from tqdm import tqdm
 
 from mdtk.core.errors import MdtkError
+from mdtk.core.files import require_file
+from mdtk.core.guard import reading
+from mdtk.datasets.image_files import MOST_PIXELS
 from mdtk.datasets.sequence.frames import cache_folder, fingerprint
 
 # Windows has no such locks: there, of two processes that both extract a video, the first to finish wins.
@@ -29,13 +32,18 @@ if sys.platform != "win32":
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".gif")
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+_PROBE = 4096  # bytes at the start of a file; every container has a zero byte in them
 _log = logging.getLogger(__name__)
 
 
 def open_video(path: Path) -> cv2.VideoCapture:
     """Opens a video, whose frames OpenCV turns upright as its metadata say. Raises `MdtkError` if it cannot be read."""
-    if not path.is_file():
-        raise MdtkError(f"video not found: {path}; give an existing file")
+    require_file(path, "video", "give an existing file")
+    with reading(path, "video", "give another file"), path.open("rb") as file:
+        start = file.read(_PROBE)
+    if b"\0" not in start and not start.startswith(b"GIF8"):
+        # A text would be taken for a playlist, by which FFmpeg opens other files of this machine and addresses.
+        raise MdtkError(f"video cannot be read: {path} is a text or empty, not a video; give the video itself")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # the error below replaces the decoder's own messages
     level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:
@@ -46,6 +54,8 @@ def open_video(path: Path) -> cv2.VideoCapture:
         raise MdtkError(
             f"video cannot be read: {path}; it is damaged or not a video; re-encode it, e.g. to .mp4 (H.264)"
         )
+    if capture.get(cv2.CAP_PROP_FRAME_WIDTH) * capture.get(cv2.CAP_PROP_FRAME_HEIGHT) > MOST_PIXELS:
+        raise MdtkError(f"video cannot be read: {path} has frames of more than {MOST_PIXELS / 1e6:.0f} megapixels")
     return capture
 
 
@@ -77,8 +87,7 @@ def extract_frames(path: Path) -> Path:
     A video that changed (path, size or time) gets another folder. An interrupted extraction leaves nothing that could
     be taken for a complete one; of several processes one extracts and the others wait.
     """
-    if not path.is_file():
-        raise MdtkError(f"video not found: {path}; correct DATA.SEQUENCE.PATHS")
+    require_file(path, "video", "correct DATA.SEQUENCE.PATHS")
     folder = cache_folder() / f"{path.stem}-{fingerprint([path])}"
     if folder.is_dir():
         return folder

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from mdtk.core.arrays import one_type, read_header
 from mdtk.core.errors import MdtkError
+from mdtk.core.files import inside, is_file
+from mdtk.core.guard import reading
 from mdtk.datasets.image_files import read_grey_png
 from mdtk.datasets.reader import DatasetReader
 from mdtk.datasets.splits import load_split
@@ -75,10 +79,11 @@ def load_external(path: str | Path, kind: str, protocol: Protocol, reader: Datas
         raise MdtkError(f"predictions are {' or '.join(KINDS)}, not {kind}")
     if path.is_dir():
         stacked = [path / f"{file_stem(key)}.npy" for key in (protocol.key, protocol.name)]
-        found = next((file for file in stacked if file.is_file()), None)
+        found = next((inside(path, file, "predictions") for file in stacked if is_file(file)), None)
         return External(_of_stack(found, protocol, reader) if found else _of_folder(path, protocol, reader), kind)
-    if path.suffix != ".npy" or not path.is_file():
-        raise MdtkError(f"predictions not found: {path}; give a .npy file (N x height x width) or a folder")
+    if path.suffix != ".npy" or not is_file(path):
+        what = "are no .npy file" if is_file(path) else "not found"
+        raise MdtkError(f"predictions {what}: {path}; give a .npy file (N x height x width) or a folder")
     return External(_of_stack(path, protocol, reader), kind)
 
 
@@ -110,9 +115,9 @@ def _of_folder(folder: Path, protocol: Protocol, reader: DatasetReader) -> dict[
         name = reader.name(index)
         stems = (file_stem(name), f"{index:010d}")
         files = [folder / f"{stem}{suffix}" for stem in stems for suffix in (".npy", ".png")]
-        found = next((file for file in files if file.is_file()), None)
+        found = next((file for file in files if is_file(file)), None)
         if found:
-            places[name] = (found, None)
+            places[name] = (inside(folder, found, "predictions"), None)
         else:
             missing.append(files[0])
     if missing:
@@ -133,12 +138,15 @@ def _open_stack(path: Path) -> np.ndarray:
 
 
 def _load(path: Path, mmap_mode: Literal["r"] | None = None) -> np.ndarray:
-    try:
+    with reading(path, "plain .npy array", "save it with numpy.save and one numeric type"):
+        with path.open("rb") as file:
+            shape, _, dtype = read_header(file)
+        if dtype.kind not in "biuf":
+            raise MdtkError(f"{path}: not a plain .npy array, it holds {one_type(dtype)}; save one numeric type")
+        length = math.prod(shape) * dtype.itemsize
+        if length > path.stat().st_size:
+            raise MdtkError(f"{path}: not a plain .npy array, it ends before its shape {shape} is full; save it again")
         return np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise MdtkError(
-            f"{path}: not a plain .npy array ({error}); save it with numpy.save and one numeric type"
-        ) from error
 
 
 def _read_map(path: Path) -> np.ndarray:

@@ -54,7 +54,7 @@ def write_report(
     model = evaluations[0]
     chosen = choose_rows(model.rows)
     figures = [
-        f"<h2>{title}</h2>" + "".join(_figure(model, row, reader, predictor) for row in rows)
+        f"<h2>{html.escape(title)}</h2>" + "".join(_figure(model, row, reader, predictor) for row in rows)
         for title, rows in chosen.items()
         if rows
     ]
@@ -104,7 +104,9 @@ def _results(evaluations: Sequence[Evaluation]) -> str:
         ]
         ratio = f"<td>{one.ratio_median:.3f}</td><td>{one.ratio_spread:.3f}</td>"
         rows.append(f"<tr><td>{html.escape(one.predictor)}</td>{''.join(cells)}{ratio}</tr>")
-    heads = "".join(f'<th title="{html.escape(METRICS[name].description)}">{name}</th>' for name in metrics)
+    heads = "".join(
+        f'<th title="{html.escape(METRICS[metric].description)}">{html.escape(metric)}</th>' for metric in metrics
+    )
     first = evaluations[0]
     return (
         f'<div class="wide"><table><tr><th></th>{heads}<th>ratio</th><th>spread</th></tr>{"".join(rows)}</table>'

@@ -109,6 +109,11 @@ def _result(evaluation: Evaluation) -> dict:
     }
 
 
+def cell(text: str) -> str:
+    """A text for a CSV cell: one that a spreadsheet would take for a formula gets a quote before it."""
+    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) or text[:1] in "\t\r" else text
+
+
 def write_csv(path: Path, evaluations: Sequence[Evaluation]) -> None:
     """A line per predictor and image: metrics, valid pixels, scale and shift of the alignment."""
     metrics = list(evaluations[0].rows[0].metrics)
@@ -119,7 +124,7 @@ def write_csv(path: Path, evaluations: Sequence[Evaluation]) -> None:
             for row in one.rows:
                 values = [repr(row.metrics[metric]) for metric in metrics]
                 scale = [row.valid_pixels, repr(row.scale), repr(row.shift), row.height, row.width]
-                writer.writerow([one.predictor, row.index, row.name, *values, *scale])
+                writer.writerow([cell(one.predictor), row.index, cell(row.name), *values, *scale])
 
 
 def write_results(folder: Path, evaluations: Sequence[Evaluation]) -> list[Path]:
@@ -144,7 +149,7 @@ def write_summary(folder: Path, evaluations: Sequence[Evaluation], missing: Mapp
         writer.writerow(["benchmark", "predictor", "images", "valid_pixels", *METRICS])
         for one in evaluations:
             values = [repr(one.means[metric]) if metric in one.means else "" for metric in METRICS]
-            writer.writerow([one.protocol.key, one.predictor, len(one.rows), one.valid_pixels, *values])
+            writer.writerow([cell(one.protocol.key), cell(one.predictor), len(one.rows), one.valid_pixels, *values])
     write_text(paths[2], summary_table(evaluations) + "\n")
     rows = [f"% {one.protocol.label}, {one.predictor}\n{latex_row(one)}\n" for one in evaluations]
     write_text(paths[3], "".join(rows))

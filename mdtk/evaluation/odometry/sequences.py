@@ -137,7 +137,7 @@ def build_motion_predictor(cfg: CfgNode, model: PairModel, device: torch.device 
 def evaluate_sequences(config: EvalConfig, predictor: MotionPredictor, sequences: Sequence[str]) -> None:
     """Predicts and measures the named sequences of KITTI odometry; the results are written to `config.folder`."""
     results: dict[str, list[PoseErrors]] = {}
-    for sequence in sequences:
+    for sequence in (name.zfill(2) for name in sequences):  # 9 is 09
         reader = cast(KittiOdom, config.open_reader("kitti_odom", f"odom/test_{sequence}"))
         truth = ground_truth_poses(reader)
         motions = all_motions(predictor, reader, config.batch_size)
