@@ -11,6 +11,10 @@ class MdtkError(RuntimeError):
     """Bad input. The message is one sentence that names the file, key or option, and what to do."""
 
 
+class OthersFailed(RuntimeError):
+    """Another process of the run failed, and says why: this one ends without a word."""
+
+
 def sentence(error: MdtkError) -> str:
     """The message of `error` alone, without the traceback that torch's data loader puts before a worker's error."""
     return str(error).rstrip().rsplit("MdtkError: ", 1)[-1]
@@ -27,6 +31,8 @@ def run_tool(main: Callable[[], int | None]) -> int:
         if os.environ.get("MDTK_DEBUG") == "1":
             raise
         print(f"error: {sentence(error)}", file=sys.stderr)
+        return 1
+    except OthersFailed:
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
