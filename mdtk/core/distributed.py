@@ -116,6 +116,20 @@ def beat(what: str) -> None:
         _watch.beat(what)
 
 
+def worker_environment(rank: int, size: int, port: int) -> dict[str, str]:
+    """The variables that tell a process its place, as torchrun sets them, for a store at `port` of this machine."""
+    return {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": str(size),
+        "LOCAL_WORLD_SIZE": str(size),
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+        "TORCHELASTIC_RESTART_COUNT": "0",
+    }
+
+
 def barrier() -> None:
     """Waits until every process has come to this call."""
     if dist.is_initialized():

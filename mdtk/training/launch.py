@@ -12,6 +12,7 @@ from types import FrameType
 
 import torch.distributed as dist
 
+from mdtk.core.distributed import worker_environment
 from mdtk.training.stop import STOPPED
 
 GRACE = 20.0  # seconds that the others get to end when one has failed
@@ -24,15 +25,8 @@ def launch(command: Sequence[str], processes: int) -> int:
     they meet at is in this process. Several machines need torchrun: see docs/cluster.md.
     """
     store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
-    shared = {
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(store.port),
-        "WORLD_SIZE": str(processes),
-        "LOCAL_WORLD_SIZE": str(processes),
-        "TORCHELASTIC_USE_AGENT_STORE": "True",
-        "TORCHELASTIC_RESTART_COUNT": "0",
-    }
-    workers = [_start(command, {**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)}) for rank in range(processes)]
+    places = [worker_environment(rank, processes, store.port) for rank in range(processes)]
+    workers = [_start(command, place) for place in places]
 
     def forward(number: int, frame: FrameType | None) -> None:
         for worker in workers:

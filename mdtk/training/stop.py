@@ -22,7 +22,8 @@ class Stop:
 
     def __init__(self) -> None:
         self.asked = False
-        self.group = dist.new_group(backend="gloo") if dist.is_initialized() else None
+        made = dist.new_group(backend="gloo") if dist.is_initialized() else None
+        self.group = made if isinstance(made, dist.ProcessGroup) else None
         self.vote = torch.zeros(1)
         self.work: dist.Work | None = None
 
