@@ -34,6 +34,23 @@ class RunSection(Section):
         choices=("auto", "cpu", "cuda"),
         runtime=True,
     )
+    cudnn_benchmark: bool = key(
+        "CUDNN_BENCHMARK", False, "let cuDNN try its kernels and keep the fastest; which one may vary", runtime=True
+    )
+    tf32: bool = key(
+        "TF32", True, "float32 convolutions in TF32 on GPUs, torch's own default; matrix products never", runtime=True
+    )
+    deterministic: bool = key(
+        "DETERMINISTIC", False, "only deterministic kernels, where torch has them; slower on GPUs", runtime=True
+    )
+    timeout: int = key(
+        "TIMEOUT",
+        600,
+        "seconds without progress of one process after which a run of several ends and names it; 0: wait for ever",
+        low=0,
+        high=MOST,
+        runtime=True,
+    )
     plugins: tuple[str, ...] = key(
         "PLUGINS",
         [],
@@ -110,13 +127,22 @@ class DataSection(Section):
         high=256,
         runtime=True,
     )
+    max_unreadable: int = key(
+        "DATA.MAX_UNREADABLE",
+        0,
+        "samples that cannot be read which each process replaces by the next entry, counts and names; 0: an error",
+        runtime=True,
+        **_COUNT,
+    )
 
 
 @dataclass(frozen=True)
 class SequenceSection(Section):
     """The user's own frames or videos (DATA.NAME sequence)."""
 
-    paths: tuple[str, ...] = key("DATA.SEQUENCE.PATHS", [], "folders of frames, or video files", element=str)
+    paths: tuple[str, ...] = key(
+        "DATA.SEQUENCE.PATHS", [], "folders of frames, or video files", element=str, runtime=True
+    )
     K: tuple[float, ...] = key(
         "DATA.SEQUENCE.K",
         [],
@@ -149,6 +175,7 @@ class SequenceSection(Section):
         [],
         "folders of depth PNGs for evaluation, one for each of PATHS, with the file stems of the frames",
         element=str,
+        runtime=True,
     )
     depth_scale: float = key(
         "DATA.SEQUENCE.DEPTH_SCALE", 1000.0, "value of one metre in the depth PNGs", low=0.0, high=1e9, open_low=True
@@ -392,6 +419,7 @@ class SolverSection(Section):
         "number of parts of a step's batch that are computed one after the other, to save memory",
         low=1,
         high=100000,
+        runtime=True,
     )
     precision: str = key(
         "SOLVER.PRECISION",
@@ -400,6 +428,14 @@ class SolverSection(Section):
         choices=("fp32", "bf16"),
     )
     channels_last: bool = key("SOLVER.CHANNELS_LAST", False, "use the channels-last memory format in the networks")
+    max_not_finite: int = key(
+        "SOLVER.MAX_NOT_FINITE",
+        10,
+        "steps in a row without a finite loss and gradient, which change nothing, after which the run stops",
+        low=1,
+        high=MOST,
+        runtime=True,
+    )
     ema: float = key(
         "SOLVER.EMA",
         0.0,
@@ -519,6 +555,12 @@ class CheckpointSection(Section):
         "CHECKPOINT.KEEP_EPOCHS", False, "keep the weights of every epoch as weights_<epoch>.pth", runtime=True
     )
     resume: bool = key("CHECKPOINT.RESUME", True, "continue from OUT_DIR/last.pth if it exists", runtime=True)
+    resume_with_changes: bool = key(
+        "CHECKPOINT.RESUME_WITH_CHANGES",
+        False,
+        "continue though keys or split lists are others than the checkpoint's; the run says which",
+        runtime=True,
+    )
 
 
 SECTIONS: tuple[type[Section], ...] = (

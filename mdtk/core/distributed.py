@@ -12,9 +12,11 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from mdtk.core.errors import MdtkError
+from mdtk.core.errors import MdtkError, OthersFailed
+from mdtk.core.watch import Watch
 
 T = TypeVar("T")
+_watch: Watch | None = None
 
 
 def rank() -> int:
@@ -51,11 +53,13 @@ def pick_device(name: str) -> torch.device:
 
 
 @contextmanager
-def process_group(device_name: str) -> Iterator[torch.device]:
+def process_group(device_name: str, timeout: float = 0.0) -> Iterator[torch.device]:
     """Joins the process group that torchrun started, if any, and yields this process's device (see `pick_device`).
 
-    The backend is nccl on GPUs and gloo on CPUs. The group is left again when the block ends.
+    The backend is nccl on GPUs and gloo on CPUs. The group is left again when the block ends. Of several processes
+    that fail, the first one's error is raised as it is and the others' become `OthersFailed`. `timeout`: see `Watch`.
     """
+    global _watch
     device = pick_device(device_name)
     joined = int(os.environ.get("WORLD_SIZE", 1)) > 1 and not dist.is_initialized()
     if joined:
@@ -63,11 +67,67 @@ def process_group(device_name: str) -> Iterator[torch.device]:
         dist.init_process_group(
             "nccl" if cuda else "gloo", timeout=timedelta(minutes=60), device_id=device if cuda else None
         )
+        _watch = Watch(rank(), world_size(), timeout)
+        _watch.start()
     try:
         yield device
+    except Exception as error:
+        if joined:
+            _fail(error)
+        raise
+    else:
+        if joined:
+            barrier()  # the store may be in process 0: nobody leaves while another still looks at it
+            assert _watch is not None
+            _watch.stop()
+            dist.destroy_process_group()
     finally:
         if joined:
-            dist.destroy_process_group()
+            _watch = None
+
+
+def _fail(error: Exception) -> None:
+    """Raises what this process shows of its failure, unless it is `error` itself."""
+    assert _watch is not None
+    try:
+        own = isinstance(error, MdtkError) or not _of_a_peer(error)
+        first = _watch.fail() if own else not _watch.others_failed(5) and _watch.fail()
+    except RuntimeError:  # the store ended with its process
+        raise OthersFailed from error
+    if not first:
+        raise OthersFailed from error
+    if not own:
+        raise MdtkError(
+            "another process of the run ended without a message (killed, or out of memory?); "
+            "the system's log may say why; run the same command again"
+        ) from error
+
+
+def _of_a_peer(error: Exception) -> bool:
+    """Whether `error` is what a collective raises when another process is gone."""
+    text = str(error)
+    signs = ("gloo", "Connection closed by peer", "Connection reset by peer", "NCCL", "Broken pipe", "TCPStore")
+    return isinstance(error, (dist.DistError, RuntimeError)) and any(sign in text for sign in signs)
+
+
+def beat(what: str) -> None:
+    """Tells the watch of several processes what this one has come to; empty: something that may last."""
+    if _watch is not None:
+        _watch.beat(what)
+
+
+def worker_environment(rank: int, size: int, port: int) -> dict[str, str]:
+    """The variables that tell a process its place, as torchrun sets them, for a store at `port` of this machine."""
+    return {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "WORLD_SIZE": str(size),
+        "LOCAL_WORLD_SIZE": str(size),
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+        "TORCHELASTIC_RESTART_COUNT": "0",
+    }
 
 
 def barrier() -> None:

@@ -20,6 +20,10 @@ class MdtkError(RuntimeError):
         super().__init__(one_line(sentence(message)))
 
 
+class OthersFailed(RuntimeError):
+    """Another process of the run failed, and says why: this one ends without a word."""
+
+
 def one_line(text: str, longest: int = LONGEST) -> str:
     """`text` in one line without control characters (a file's text may hold a terminal's), its middle cut out."""
     if len(text) > 4 * longest:  # before any work on megabytes
@@ -48,6 +52,8 @@ def run_tool(main: Callable[[], int | None]) -> int:
         if os.environ.get("MDTK_DEBUG") == "1":
             raise
         print(f"error: {sentence(error)}", file=sys.stderr)
+        return 1
+    except OthersFailed:
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -25,6 +25,7 @@ class Sample:
     # What augmentations and views drew, as "flip/on", and the frames that views cut, as "crop/frames".
     parameters: Mapping[str, np.ndarray] = field(default_factory=dict)
     on_host: frozenset[str] = frozenset()  # those that the host decides by: they do not cross to the device
+    problem: str = ""  # why the sample that was asked for is replaced by this one
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Batch:
     depth_range_b2: Tensor
     parameters: Parameters = field(default_factory=dict)
     on_host: frozenset[str] = frozenset()
+    problems: tuple[str, ...] = ()  # of samples that could not be read and are replaced
 
     def __len__(self) -> int:
         return len(self.names)
@@ -85,4 +87,5 @@ def collate(samples: Sequence[Sample]) -> Batch:
         depth_range_b2=stack([sample.depth_range_2 for sample in samples]),
         parameters={key: stack([sample.parameters[key] for sample in samples]) for key in samples[0].parameters},
         on_host=samples[0].on_host,
+        problems=tuple(sample.problem for sample in samples if sample.problem),
     )

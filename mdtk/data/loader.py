@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -25,8 +26,10 @@ from mdtk.datasets.readers.kitti import NOMINAL
 from mdtk.geometry.camera import fraction_intrinsics
 
 
-def build_mono_dataset(node: CfgNode, cfg: CfgNode, split: str, prepare: Preparation) -> MonoDataset:
-    """One DATA node over one split list."""
+def build_mono_dataset(
+    node: CfgNode, cfg: CfgNode, split: str, prepare: Preparation, replace: bool = False
+) -> MonoDataset:
+    """One DATA node over one split list; `replace`: entries that cannot be read (see `MonoDataset`)."""
     reader = build_reader(node, cfg, split)
     if not len(reader):
         raise MdtkError(f"the split {split} of {node.NAME} is empty; give a list with entries")
@@ -39,13 +42,15 @@ def build_mono_dataset(node: CfgNode, cfg: CfgNode, split: str, prepare: Prepara
         depth_range=depth_range(node, cfg),
         prepare=prepare,
         seed=cfg.SEED,
+        replace=replace,
     )
 
 
 def build_train_data(cfg: CfgNode, rank: int, world_size: int) -> tuple[MixedDataset, TrainSampler]:
     """All training sets behind one index, and the sampler of this process."""
     nodes, prepare = data_sets(cfg), build_preparation(cfg)
-    dataset = MixedDataset([build_mono_dataset(node, cfg, node.TRAIN_SPLIT, prepare) for node in nodes])
+    replace = cfg.DATA.MAX_UNREADABLE > 0
+    dataset = MixedDataset([build_mono_dataset(node, cfg, node.TRAIN_SPLIT, prepare, replace) for node in nodes])
     sizes, weights = [len(part) for part in dataset.sets], [node.WEIGHT for node in nodes]
     return dataset, TrainSampler(sizes, weights, cfg.SOLVER.BATCH_SIZE, cfg.SEED, rank, world_size)
 
@@ -87,7 +92,14 @@ def build_loader(dataset: Dataset, batches: Iterable[list[Key]], workers: int, d
         pin_memory=device.type == "cuda",
         persistent_workers=False,
         prefetch_factor=3 if workers else None,
+        worker_init_fn=_leave_signals,
     )
+
+
+def _leave_signals(worker: int) -> None:
+    """A cluster and a terminal send their signals to workers too, whose training needs them to finish its step."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 class NoiseReader(DatasetReader):

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from torch.utils.data import Dataset
 
+from mdtk.core.errors import MdtkError
 from mdtk.data.batch import Sample
 from mdtk.data.preparation import Preparation
 from mdtk.datasets.image_files import resize_frames
 from mdtk.datasets.reader import STEREO, DatasetReader, Offset
 
+TRIES = 20  # entries that are tried in the place of one that cannot be read
 Key = tuple[int, int, int]  # (epoch, position in the epoch, index): what the sampler asks for
 
 
@@ -21,7 +23,8 @@ class MonoDataset(Dataset):
 
     Args: sources in frames, `stereo` appends the other camera; size (width, height) of the network's input;
     baseline in depth units (0: the rig's metres); depth_range: depth of this set's sigmoid at 1 and at 0;
-    `prepare` draws the parameters of augmentations and views.
+    `prepare` draws the parameters of augmentations and views; with `replace` the next entry that can be read stands in
+    for one that cannot, and says so.
     """
 
     def __init__(
@@ -35,8 +38,10 @@ class MonoDataset(Dataset):
         depth_range: tuple[float, float] = (0.1, 100.0),
         prepare: Preparation,
         seed: int = 0,
+        replace: bool = False,
     ) -> None:
         self.reader, self.size, self.prepare, self.seed = reader, size, prepare, seed
+        self.replace = replace
         self.offsets: list[Offset] = [0, *sources, *([STEREO] if stereo else [])]
         self.stereo, self.baseline = stereo, baseline
         self.depth_range = np.array(depth_range, np.float32)
@@ -46,7 +51,26 @@ class MonoDataset(Dataset):
 
     def __getitem__(self, key: Key) -> Sample:
         epoch, position, index = key
+        problem = ""
+        for further in range(min(len(self), TRIES) if self.replace else 1):
+            try:
+                return self._sample(epoch, position, (index + further) % len(self), problem)
+            except MdtkError as error:
+                if not self.replace:
+                    raise
+                problem = problem or f"{self.reader.name(index)}: {error}"
+        raise MdtkError(f"{problem}; nor can any of the {TRIES} entries after it be read")
+
+    def _sample(self, epoch: int, position: int, index: int, problem: str) -> Sample:
         images = self.reader.images(index, self.offsets)
+        if len({image.size for image in images}) > 1:
+            sizes = ", ".join(
+                f"{offset}: {image.width}x{image.height}" for offset, image in zip(self.offsets, images, strict=True)
+            )
+            raise MdtkError(
+                f"{self.reader.name(index)}: the frames have different sizes ({sizes}); leave the entry out of the "
+                "list, or bring the frames to one size"
+            )
         K = self.reader.resized_intrinsics(index, images[0].size, self.size)
         return Sample(
             name=self.reader.name(index),
@@ -56,6 +80,7 @@ class MonoDataset(Dataset):
             depth_range_2=self.depth_range,
             parameters=self.prepare.draw(images, self.size, (self.seed, epoch, position)),
             on_host=self.prepare.on_host,
+            problem=problem,
         )
 
     def _stereo_T(self, index: int) -> np.ndarray:

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mdtk.core.errors import MdtkError
+from mdtk.core.precision import full_precision
 from mdtk.core.registry import Registry
 
 DECODERS: Registry[type[nn.Module]] = Registry("decoder")
@@ -29,6 +30,14 @@ class ReflectConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         mode = "reflect" if min(x.shape[-2:]) > 1 else "replicate"
         return self.conv(F.pad(x, (1, 1, 1, 1), mode=mode))
+
+
+class Head(ReflectConv):
+    """`ReflectConv` and a sigmoid, in float32 whatever the precision around: bfloat16 has 17 values near 0.5."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        with full_precision(x):
+            return torch.sigmoid(super().forward(x.float()))
 
 
 class ConvBlock(ReflectConv):
@@ -53,7 +62,7 @@ def _rows(channels: Sequence[int], reductions: Sequence[int], scales: Sequence[i
 
 
 class Decoder(nn.Module):
-    """What the decoders here share: a `ReflectConv` head a scale."""
+    """What the decoders here share: a `Head` a scale."""
 
     heads: nn.ModuleDict
 
@@ -91,7 +100,7 @@ class SkipDecoder(Decoder):
             self.reduce[str(row)] = ConvBlock(below, width)
             self.merge[str(row)] = ConvBlock(width + skip, width)
             if row in self.scales:
-                self.heads[str(row)] = ReflectConv(width, out_channels)
+                self.heads[str(row)] = Head(width, out_channels)
             below = width
 
     def forward(self, features: Sequence[Tensor]) -> dict[int, Tensor]:
@@ -104,7 +113,7 @@ class SkipDecoder(Decoder):
                 x = torch.cat([x, features[self._feature[row]]], dim=1)
             x = self.merge[str(row)](x)
             if row in self.scales:
-                outputs[row] = torch.sigmoid(self.heads[str(row)](x))
+                outputs[row] = self.heads[str(row)](x)
         return {scale: outputs[scale] for scale in self.scales}
 
 
@@ -153,7 +162,7 @@ class GridDecoder(Decoder):
                 if row < self._deepest:
                     self.upward[f"{row}_{column}"] = _upward(widths[row + 1], width)
             if row in self.scales:
-                self.heads[str(row)] = ReflectConv(width, 1)
+                self.heads[str(row)] = Head(width, 1)
         self.apply(self._initialise)
 
     def _width(self, row: int, channels: Sequence[int]) -> int:
@@ -183,6 +192,6 @@ class GridDecoder(Decoder):
                 assert x is not None  # the deepest row has a feature
                 sums.append(x)
             if row in self.scales:
-                outputs[row] = torch.sigmoid(self.heads[str(row)](x))
+                outputs[row] = self.heads[str(row)](x)
             below = sums
         return {scale: outputs[scale] for scale in self.scales}

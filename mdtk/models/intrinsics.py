@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mdtk.core.precision import full_precision
+
 
 class IntrinsicsHead(nn.Module):
     """K from the pose network's coarsest features (Gordon et al., ICCV 2019, section 3.3).
@@ -26,6 +28,10 @@ class IntrinsicsHead(nn.Module):
 
     def forward(self, features: Sequence[Tensor], height: int, width: int) -> Tensor:
         """Coarsest features (B, C, h, w) of each pair → K (B, 3, 3) in pixels of a height × width image."""
+        with full_precision(features[0]):
+            return self._matrix(features, height, width)
+
+    def _matrix(self, features: Sequence[Tensor], height: int, width: int) -> Tensor:
         pooled = torch.stack([feature.float().mean((2, 3)) for feature in features]).mean(0)
         focal, centre = F.softplus(self.focal(pooled)), 0.5 + self.centre(pooled)
         fx, fy, cx, cy = focal[:, 0] * width, focal[:, 1] * height, centre[:, 0] * width, centre[:, 1] * height

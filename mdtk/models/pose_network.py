@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mdtk.core.errors import MdtkError
+from mdtk.core.precision import full_precision
 from mdtk.models.encoders import FeaturePyramid, build_encoder, is_hrnet
 
 POSE_SCALE = 0.01  # keeps the first poses small, so that training starts near the identity warp
@@ -51,7 +52,8 @@ class PoseDecoder(nn.Module):
         x = torch.cat([torch.relu(self.squeeze(feature)) for feature in features], dim=1)
         x = torch.relu(self.convs[0](x))
         x = torch.relu(self.convs[1](x))
-        return _split_motion(self.convs[2](x))
+        with full_precision(x):  # its values are hundredths
+            return _split_motion(self.convs[2](x.float()))
 
 
 class PoseCNN(nn.Module):
@@ -72,7 +74,8 @@ class PoseCNN(nn.Module):
         x = frames_bchw
         for conv in self.convs:
             x = torch.relu(conv(x))
-        return _split_motion(self.head(x))
+        with full_precision(x):
+            return _split_motion(self.head(x.float()))
 
 
 class PoseNetwork(nn.Module):

@@ -10,6 +10,7 @@ from yacs.config import CfgNode
 
 from mdtk.config.sections import DataSection, LossSection, ModelSection, SolverSection
 from mdtk.core.errors import MdtkError
+from mdtk.core.precision import full_precision
 from mdtk.core.structures import Inputs, Prediction, Sigmoids, View
 from mdtk.geometry.depth import scaled_disparity
 from mdtk.geometry.pose import pose_matrix
@@ -51,6 +52,10 @@ class DepthSystem(nn.Module):
 
     def forward(self, inputs: Inputs) -> Prediction:
         """`prediction = system(inputs)`."""
+        with self._autocast(inputs.frames_bn3hw):  # around all networks, so that weights are cast once
+            return self._predict(inputs)
+
+    def _predict(self, inputs: Inputs) -> Prediction:
         whole = inputs.views[0]
         features = [self.features(view.input_bchw) for view in inputs.views]
         sigmoids = [self.sigmoids(feature) for feature in features]
@@ -91,7 +96,8 @@ class DepthSystem(nn.Module):
 
     def _source_depths(self, inputs: Inputs) -> list[Tensor]:
         sigmoids = [self.sigmoids(self.features(image))[0] for image in inputs.frames_bn3hw[:, 1:].unbind(1)]
-        return [inputs.views[0].depth(sigmoid) for sigmoid in sigmoids]
+        with full_precision(inputs.frames_bn3hw):
+            return [inputs.views[0].depth(sigmoid) for sigmoid in sigmoids]
 
     def motions(self, inputs: Inputs, features: list[Tensor], sigmoid_b1hw: Tensor) -> tuple[Tensor, list[Tensor]]:
         """source_T_target (B, S, 4, 4), and the pose encoder's features.
@@ -103,10 +109,11 @@ class DepthSystem(nn.Module):
         if self.pose is not None:
             frames = inputs.frames_bn3hw[:, : 1 + len(self.offsets)]
             axisangle, translation, pose_features = self._pose(frames, self.offsets, [features[-1]])
-            if self.pose.kind == "posecnn":  # its translation is in units of the scene's depth
-                translation = translation * _mean_disparity(inputs.views[0], sigmoid_b1hw)[:, None, None]
-            inverted = self.pose.inverted(self.offsets)
-            motions = [pose_matrix(axisangle[:, i], translation[:, i], flag) for i, flag in enumerate(inverted)]
+            with full_precision(frames):
+                if self.pose.kind == "posecnn":  # its translation is in units of the scene's depth
+                    translation = translation * _mean_disparity(inputs.views[0], sigmoid_b1hw)[:, None, None]
+                inverted = self.pose.inverted(self.offsets)
+                motions = [pose_matrix(axisangle[:, i], translation[:, i], flag) for i, flag in enumerate(inverted)]
         if self.stereo:
             motions.append(inputs.stereo_T_b44)
         return torch.stack(motions, 1), pose_features

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable
 
@@ -14,7 +15,7 @@ from mdtk.evaluation.benchmark import evaluate_protocols
 from mdtk.evaluation.eval_config import build_eval_config
 from mdtk.evaluation.predictors import build_model_predictor
 from mdtk.models.loaded import full_disparity
-from mdtk.training.checkpoint import BEST, LAST, save_checkpoint, save_weights
+from mdtk.training.checkpoint import BEST, save_checkpoint, save_weights
 from mdtk.training.state import Run, TrainState
 from mdtk.training.step import forward
 from mdtk.training.step_pictures import render
@@ -26,16 +27,19 @@ def close_epoch(run: Run, state: TrainState) -> None:
     epoch = -(-state.step // run.sampler.steps_per_epoch)
     distributed.broadcast_buffers(state.system)
     distributed.broadcast_buffers(state.evaluated)
+    # The epoch's work is safe before anything that may fail: a run that ends here closes the epoch when it goes on.
+    save_last(run, state)
     record: dict[str, float] = {"epoch": epoch, "step": state.step}
     if run.val_loader is not None:
         record |= validate(run, state, run.val_loader)
     failure = None
     if cfg.EVAL.PROTOCOLS and (epoch % cfg.EVAL.PERIOD == 0 or state.step >= run.total_steps):
+        distributed.beat("")  # an evaluation lasts as long as it does
         try:
             record |= evaluate(run, state)
         except MdtkError as error:  # every process gets here; the epoch's work is saved first
             failure = error
-    improved = "val_loss" in record and (state.best is None or record["val_loss"] < state.best)
+    improved = is_better(record.get("val_loss"), state.best)
     if improved:
         state.best, state.best_step = record["val_loss"], state.step
     state.history.append(record)
@@ -48,11 +52,25 @@ def close_epoch(run: Run, state: TrainState) -> None:
             save_weights(run.out_dir / BEST, cfg, state, epoch)
         if cfg.CHECKPOINT.KEEP_EPOCHS:
             save_weights(run.out_dir / f"weights_{epoch:03d}.pth", cfg, state, epoch)
-        # Last of all: a run that is killed before this line resumes before this epoch's end, and repeats it.
-        save_checkpoint(run.out_dir / LAST, cfg, state)
+        # Last of all, with the epoch's record: a run that is killed before this line closes the epoch again.
+        save_checkpoint(run.out_dir, cfg, state, run.lists)
     distributed.barrier()
     if failure is not None:
         raise MdtkError(f"{failure} (the epoch is saved; correct this, or set EVAL.PROTOCOLS [])") from failure
+
+
+def is_better(loss: float | None, best: float | None) -> bool:
+    """Whether a validation loss is the lowest so far; one that is not finite never is, and is beaten by any other."""
+    if loss is None or not math.isfinite(loss):
+        return False
+    return best is None or not math.isfinite(best) or loss < best
+
+
+def save_last(run: Run, state: TrainState) -> None:
+    """Writes last.pth, in one process."""
+    if distributed.is_main():
+        save_checkpoint(run.out_dir, run.cfg, state, run.lists)
+    state.saved = state.step
 
 
 @torch.no_grad()
@@ -64,6 +82,7 @@ def validate(run: Run, state: TrainState, batches: Iterable[Batch]) -> dict[str,
     names = ["total", "full/warped", "full/identity"]
     sums = torch.zeros(len(names) + 1, dtype=torch.float64, device=run.device)
     for batch in batches:
+        distributed.beat("validating")
         scalars = forward(system, batch.to(run.device), run.prepare_plain, objective).scalars
         means = torch.stack([scalars[name].double() for name in names])
         sums += torch.cat([means, means.new_ones(1)]) * len(batch)

@@ -47,13 +47,18 @@ class Logger:
         """One JSON line, and the numbers to TensorBoard under `kind/name`."""
         if not self.active:
             return
-        line = {"kind": kind, "step": step, "time": round(time.time(), 3), **values}
-        with self.path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        self.append(self.path.name, {"kind": kind, "step": step, "time": round(time.time(), 3), **values})
         if self.writer is not None:
             for name, value in values.items():
                 if isinstance(value, (int, float)):
                     self.writer.add_scalar(f"{kind}/{name}", value, step)
+
+    def append(self, name: str, line: dict) -> None:
+        """One JSON line to the file `name` in OUT_DIR, which is made again when somebody deleted it."""
+        if self.active:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with (self.path.parent / name).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
 
     def pictures(self, step: int, images: dict[str, np.ndarray]) -> None:
         """RGB uint8 (H, W, 3) pictures to TensorBoard."""

@@ -15,9 +15,13 @@ def build_optimizer(cfg: CfgNode, module: nn.Module) -> torch.optim.Optimizer:
     solver = cfg.SOLVER
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     if solver.OPTIMIZER == "sgd":
-        return torch.optim.SGD(
+        sgd = torch.optim.SGD(
             parameters, solver.LR, momentum=solver.MOMENTUM, weight_decay=solver.WEIGHT_DECAY, fused=True
         )
+        if solver.MOMENTUM:  # torch would leave it undefined where the first step is refused
+            for parameter in parameters:
+                sgd.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+        return sgd
     kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[solver.OPTIMIZER]
     return kind(parameters, solver.LR, betas=tuple(solver.BETAS), weight_decay=solver.WEIGHT_DECAY, fused=True)
 
@@ -56,13 +60,18 @@ class Average:
         self.module, self.decay, self.count = copy.deepcopy(module).requires_grad_(False), decay, 0
 
     @torch.no_grad()
-    def update(self, module: nn.Module) -> None:
-        """decay × the average + (1 - decay) × `module`; what cannot be averaged, such as counters, is copied."""
+    def update(self, module: nn.Module, refused: Tensor | None = None) -> None:
+        """decay × the average + (1 - decay) × `module`; what cannot be averaged, such as counters, is copied.
+
+        Where `refused` () is not 0, nothing changes but the count of updates.
+        """
         pairs = list(zip(_tensors(self.module), _tensors(module), strict=True))
         averaged = [pair for pair in pairs if self.count and pair[0].is_floating_point()]
         copied = [pair for pair in pairs if not (self.count and pair[0].is_floating_point())]
         if averaged:
             own, new = ([pair[side] for pair in averaged] for side in (0, 1))
+            if refused is not None:
+                new = [torch.where(refused > 0, left, right) for left, right in zip(own, new, strict=True)]
             torch._foreach_lerp_(own, new, weight=1 - self.decay)
         for target, source in copied:
             target.copy_(source)

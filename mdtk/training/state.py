@@ -29,6 +29,10 @@ class TrainState:
     best: float | None = None  # lowest validation loss so far
     best_step: int | None = None
     history: list[dict] = field(default_factory=list)  # one record an epoch
+    refused: int = 0  # steps that changed nothing, since their loss or gradient was not finite
+    refused_in_row: int = 0  # of them, the newest ones without any other between
+    accepted: int = 0  # `step` after the newest update
+    saved: int = 0  # `step` of last.pth
     pictures: dict[str, torch.Tensor] = field(default_factory=dict)  # of the epoch's last step; not saved
 
     @property
@@ -56,6 +60,12 @@ class Run:
     objective: Objective
     logger: Logger
     total_steps: int
+    lists: dict[str, str] = field(default_factory=dict)  # the sha256 of each split list
+    unreadable: list[str] = field(default_factory=list)  # samples of this process that were replaced
+
+    def at_epochs_end(self, step: int) -> bool:
+        """Whether an epoch ends with `step`."""
+        return step % self.sampler.steps_per_epoch == 0 or step >= self.total_steps
 
     @property
     def epochs(self) -> int:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from mdtk.core import distributed
-from mdtk.core.errors import MdtkError
 from mdtk.data.batch import Batch
 from mdtk.data.preparation import Preparation
 from mdtk.losses.objective import Losses, Objective
+from mdtk.training.guard import Held, not_finite
 from mdtk.training.solver import learning_rate, set_learning_rate
 from mdtk.training.state import Run, TrainState
 
@@ -35,8 +36,11 @@ def set_mode(system: nn.Module, freeze_bn: bool) -> None:
                 module.eval()
 
 
-def train_step(run: Run, state: TrainState, batch: Batch, pictures: bool = False) -> Losses:
-    """One optimiser step on this process's share of the batch."""
+def train_step(run: Run, state: TrainState, batch: Batch, pictures: bool = False) -> tuple[Losses, Tensor]:
+    """One optimiser step on this process's share of the batch; its losses, and whether it was refused.
+
+    Refused, () float32 on the device: 1 when a loss or the gradient was not finite. Such a step changes nothing.
+    """
     cfg = run.cfg
     # 1. Every random number of a step follows from (seed, step, rank): a resumed run draws the same.
     torch.manual_seed(_step_seed(cfg.SEED, state.step))
@@ -47,23 +51,29 @@ def train_step(run: Run, state: TrainState, batch: Batch, pictures: bool = False
     parts = cfg.SOLVER.ACCUMULATE
     size = len(batch) // parts
     sums: Losses | None = None
+    totals = []
+    before = Held.of(state.system)
     for index in range(parts):
         part = batch if parts == 1 else batch.part(index * size, (index + 1) * size)
         # 4. Forward and backward; gradients are averaged over the processes with the last part only.
         with _no_sync(run.wrapped, index < parts - 1):
             losses = forward(run.wrapped, part, run.prepare, run.objective, pictures and index == 0)
             (losses.total / parts).backward()
+        totals.append(losses.total)
         sums = losses if sums is None else _add(sums, losses)
-    # 5. Clip, step, average.
+    # 5. Clip, step, average: in no process, when a loss or the gradient of one is not finite.
+    refused = not_finite(totals, state.system)
     if cfg.SOLVER.CLIP_GRAD:
         nn.utils.clip_grad_norm_(state.system.parameters(), cfg.SOLVER.CLIP_GRAD)
+    state.optimizer.found_inf = refused  # type: ignore[attr-defined]  # what the fused optimisers look at
     state.optimizer.step()
     state.optimizer.zero_grad(set_to_none=True)
+    before.put_back(refused)
     if state.average is not None:
-        state.average.update(state.system)
+        state.average.update(state.system, refused)
     assert sums is not None
     sums.scalars = {name: value.detach() / parts for name, value in sums.scalars.items()}
-    return sums
+    return sums, refused
 
 
 def _step_seed(seed: int, step: int) -> int:
@@ -81,30 +91,43 @@ def _add(total: Losses, more: Losses) -> Losses:
     return Losses(total.total, scalars, total.pictures)
 
 
+@dataclass
+class Reading:
+    """What a meter read: `means` over the steps that counted (empty without any), and the steps that were refused."""
+
+    means: dict[str, float]
+    refused: list[tuple[int, Sequence[str], dict[str, float]]]  # step, this process's samples, its losses
+    first: int = 0  # of the steps read
+    last: int = 0
+    row: list[bool] = field(default_factory=list)  # of each step, whether it was refused
+
+
 class Meter:
     """Losses of the steps since the last reading, kept on the device."""
 
     def __init__(self) -> None:
-        self.steps: list[tuple[int, Sequence[str], dict[str, Tensor]]] = []
+        self.steps: list[tuple[int, Sequence[str], dict[str, Tensor], Tensor]] = []
 
-    def add(self, step: int, scalars: dict[str, Tensor], names: Sequence[str]) -> None:
+    def add(self, step: int, scalars: dict[str, Tensor], names: Sequence[str], refused: Tensor) -> None:
         """Keeps a step's scalars; `names` are its samples'. Nothing is read."""
-        self.steps.append((step, names, {name: value.detach() for name, value in scalars.items()}))
+        self.steps.append((step, names, {name: value.detach() for name, value in scalars.items()}, refused))
 
-    def read(self) -> dict[str, float]:
-        """Means over the steps and the processes. A loss that is not finite is an error that names its samples."""
+    def read(self) -> Reading:
+        """Means over the steps and the processes, without refused steps, which are the same in every process."""
         names = list(self.steps[0][2])
-        table = torch.stack([torch.stack([scalars[name].float() for name in names]) for _, _, scalars in self.steps])
-        finite = torch.isfinite(table).all(1)
-        sums = distributed.all_sum(torch.cat([table.mean(0), (~finite).any()[None].float()]))
-        *values, bad = (sums / distributed.world_size()).tolist()
-        if bad:
-            seen = zip(self.steps, finite.tolist(), strict=True)
-            own = [(step, samples) for (step, samples, _), good in seen if not good]
-            where = f"step {own[0][0]}, samples {', '.join(own[0][1])}" if own else "another process"
-            raise MdtkError(
-                f"the loss is not finite ({where}); lower SOLVER.LR or set SOLVER.CLIP_GRAD; "
-                "the last checkpoint is from before"
-            )
+        table = torch.stack([torch.stack([scalars[name].float() for name in names]) for _, _, scalars, _ in self.steps])
+        row = [flag > 0 for flag in torch.stack([refused for *_, refused in self.steps]).tolist()]
+        refused = [
+            (step, samples, {name: float(scalars[name]) for name in names})
+            for (step, samples, scalars, _), bad in zip(self.steps, row, strict=True)
+            if bad
+        ]
+        good = [place for place, bad in enumerate(row) if not bad]
+        means: dict[str, float] = {}
+        if good:
+            kept = table if len(good) == len(row) else table[good]
+            sums = distributed.all_sum(kept.mean(0)) / distributed.world_size()
+            means = dict(zip(names, sums.tolist(), strict=True))
+        reading = Reading(means, refused, self.steps[0][0], self.steps[-1][0], row)
         self.steps = []
-        return dict(zip(names, values, strict=True))
+        return reading

@@ -13,7 +13,7 @@ from torch import nn
 
 from mdtk.config import load_config
 from mdtk.models import load_model
-from mdtk.training import train as train_module
+from mdtk.training import prepare as prepare_module
 from mdtk.training.logger import Logger
 from tests.helpers.training import NO_MOVE, checkpoint, differing, distance, records, train_here, weights
 
@@ -157,8 +157,8 @@ def test_sync_bn_wraps_on_gpus(tiny_recipe, tmp_path, monkeypatch, asked, device
     monkeypatch.setattr(nn.Module, "to", lambda self, *args, **kwargs: self)
     keys = ["MODEL.SYNC_BN", asked, "MODEL.ENCODER", "mobilenetv3_small_050", "SOLVER.EMA", 0.9]
     cfg = load_config(tiny_recipe, [*map(str, keys), "OUT_DIR", str(tmp_path)])
-    plain = {name: tensor.shape for name, tensor in train_module.build_model(cfg).state_dict().items()}
-    _, state = train_module.set_up(cfg, torch.device(device))
+    plain = {name: tensor.shape for name, tensor in prepare_module.build_model(cfg).state_dict().items()}
+    _, state = prepare_module.set_up(cfg, torch.device(device))
     wrapped = asked and device == "cuda"
     for system in (state.system, state.average.module):
         kinds = norms(system)

@@ -165,12 +165,13 @@ def test_first_sigmoid_sets_the_scale():
     assert [torch.sigmoid(head.conv.bias).item() for head in heads.values()] == pytest.approx([0.2] * 4)
 
 
-def test_meter_names_the_samples_of_a_bad_loss():
-    meter = Meter()
-    meter.add(4, {"total": torch.tensor(1.0)}, ["a", "b"])
-    meter.add(5, {"total": torch.tensor(3.0)}, ["c"])
-    assert meter.read() == {"total": 2.0}
-    meter.add(6, {"total": torch.tensor(1.0)}, ["a"])
-    meter.add(7, {"total": torch.tensor(float("nan"))}, ["d", "e"])
-    with pytest.raises(MdtkError, match=r"step 7, samples d, e"):
-        meter.read()
+def test_meter_leaves_out_refused_steps():
+    meter, good, bad = Meter(), torch.tensor(0.0), torch.tensor(1.0)
+    meter.add(4, {"total": torch.tensor(1.0)}, ["a", "b"], good)
+    meter.add(5, {"total": torch.tensor(3.0)}, ["c"], good)
+    assert meter.read().means == {"total": 2.0}
+    meter.add(6, {"total": torch.tensor(1.0)}, ["a"], good)
+    meter.add(7, {"total": torch.tensor(float("nan"))}, ["d", "e"], bad)
+    reading = meter.read()
+    assert reading.means == {"total": 1.0}
+    assert [(step, names) for step, names, _ in reading.refused] == [(7, ["d", "e"])]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from mdtk.core.environment import versions
+from mdtk.core.environment import float_settings, versions
 from mdtk.core.errors import MdtkError
 from mdtk.core.spacing import evenly_spaced
 from mdtk.datasets.reader import DatasetReader
@@ -27,6 +27,7 @@ def collect_provenance(
         "image_format": image_format(reader, indices),
         "data_root": str(reader.root),
         "versions": versions(),
+        "float_settings": float_settings(),
         "predictions": predictor.describe(),
         "input_frames": list(predictor.frame_offsets),
     }

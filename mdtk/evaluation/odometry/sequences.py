@@ -18,7 +18,7 @@ from yacs.config import CfgNode
 from mdtk import viz
 from mdtk.config import load_config
 from mdtk.core import distributed
-from mdtk.core.environment import versions
+from mdtk.core.environment import float_settings, versions
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import atomic_write, write_text
 from mdtk.datasets.reader import DatasetReader
@@ -170,7 +170,12 @@ def evaluate_sequence(sequence: str, truth: np.ndarray, motions: np.ndarray, fol
 
 
 def _write_summary(folder: Path, results: dict[str, list[PoseErrors]], provenance: Mapping[str, object]) -> None:
-    content: dict[str, object] = {**provenance, "versions": versions(), "measures": MEASURES}
+    content: dict[str, object] = {
+        **provenance,
+        "versions": versions(),
+        "float_settings": float_settings(),
+        "measures": MEASURES,
+    }
     content["sequences"] = {name: [_plain(one) for one in errors] for name, errors in results.items()}
     write_text(folder / "odometry.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
     head = ["sequence", "predictor", "snippet ATE", "ATE, m", "t_err, %", "r_err, deg/100m", "segments"]
