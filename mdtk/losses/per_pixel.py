@@ -9,30 +9,51 @@ from torch import Tensor
 C1, C2 = 0.01**2, 0.03**2  # Wang et al. 2004, for images in 0..1
 
 
-def _window_mean(image: Tensor) -> Tensor:
-    """3×3 means with the border reflected."""
-    return F.avg_pool2d(F.pad(image, (1, 1, 1, 1), mode="reflect"), 3, stride=1)
+def box_sum(image_bchw: Tensor) -> Tensor:
+    """Sums over 3×3 windows inside the image, (B, C, H - 2, W - 2): rows, then columns, which is many times as fast as
+    a pooling on CPUs."""
+    rows = image_bchw[..., :-2] + image_bchw[..., 1:-1]
+    rows += image_bchw[..., 2:]
+    total = rows[..., :-2, :] + rows[..., 1:-1, :]
+    total += rows[..., 2:, :]
+    return total
+
+
+def _pad(image: Tensor) -> Tensor:
+    return F.pad(image, (1, 1, 1, 1), mode="reflect")
 
 
 class Target:
-    """A target image with the statistics of its 3×3 windows, computed once for all scales and sources."""
+    """A target image and what SSIM needs of it, computed once for all scales and sources.
+
+    Of its 3×3 windows with the border reflected: `total`, the sums; `total_square`, their square; `spread`, 81 × the
+    variances.
+    """
 
     def __init__(self, image_b3hw: Tensor, with_ssim: bool = True) -> None:
         self.image = image_b3hw
         if with_ssim:
-            self.mean = _window_mean(image_b3hw)
-            self.mean_square = self.mean.square()
-            self.variance = _window_mean(image_b3hw.square()) - self.mean_square
+            self.padded = _pad(image_b3hw)
+            self.total = box_sum(self.padded)
+            self.total_square = self.total.square()
+            self.spread = 9 * box_sum(self.padded.square()) - self.total_square
+
+    def part(self, items: slice) -> Target:
+        """Some items of the batch; nothing is copied."""
+        part = object.__new__(Target)
+        vars(part).update({name: tensor[items] for name, tensor in vars(self).items()})
+        return part
 
 
 def ssim_error(image_b3hw: Tensor, target: Target) -> Tensor:
     """clamp((1 - SSIM) / 2, 0, 1) per channel, 3×3 windows (Wang et al. 2004; Godard et al. 2017): (B, 3, H, W)."""
-    moments = torch.cat([image_b3hw, image_b3hw.square(), image_b3hw * target.image], 1)
-    mean, square, product = _window_mean(moments).chunk(3, 1)
-    mean_product, mean_square = mean * target.mean, mean.square()
-    covariance, variance = product - mean_product, square - mean_square
+    padded = _pad(image_b3hw)
+    mean, target_mean = box_sum(padded) / 9, target.total / 9
+    mean_product, mean_square, target_square = mean * target_mean, mean.square(), target.total_square / 81
+    covariance = box_sum(padded * target.padded) / 9 - mean_product
+    variance = box_sum(padded.square()) / 9 - mean_square
     above = (2 * mean_product + C1) * (2 * covariance + C2)
-    below = (mean_square + target.mean_square + C1) * (variance + target.variance + C2)
+    below = (mean_square + target_square + C1) * (variance + target.spread / 81 + C2)
     return ((1 - above / below) / 2).clamp(0, 1)
 
 

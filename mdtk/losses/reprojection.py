@@ -1,0 +1,210 @@
+"""The photometric errors of warped sources in few passes over memory, with a backward that recomputes.
+
+Projection, sampling, SSIM and L1 as in `mdtk.geometry.warp` and `mdtk.losses.per_pixel`, which stay the reference: the
+tests hold this module against them. Nothing of an image's size is kept for the backward but depth, sources and target,
+which exist anyhow; on a CPU one item and one source at a time keep the work in the cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from mdtk.geometry.camera import inverse_K, pixel_rays
+from mdtk.losses.per_pixel import C1, C2, Target, box_sum
+
+# SSIM of 3×3 sums instead of means: every factor of the fraction is 81 times as large, and so are its constants.
+SUM_C1, SUM_C2 = 81 * C1, 81 * C2
+
+
+def reprojection_errors(
+    depth_b1hw: Tensor,
+    K_b33: Tensor,
+    source_T_target_bs44: Tensor,
+    sources_bs3hw: Tensor,
+    target: Target,
+    ssim_weight: float = 0.85,
+    align_corners: bool = True,
+) -> Tensor:
+    """The photometric error (B, S, h, w) of every source seen from the target through `depth_b1hw`.
+
+    K_b33: of target and sources, in their pixels. Differentiable once, in depth, K and the motions; images are data.
+    """
+    height, width = depth_b1hw.shape[-2:]
+    K = K_b33[:, None]
+    # One matrix from (u, v, 1) × depth to the grid's coordinates times z: they span 2 where pixels span size - 1.
+    scale = K.new_tensor([2 / (width - 1), 2 / (height - 1), 1.0])[:, None]
+    matrix = scale * (K @ source_T_target_bs44[:, :, :3, :3] @ inverse_K(K))
+    shift = (scale * (K @ source_T_target_bs44[:, :, :3, 3:]))[..., 0]
+    errors: Tensor = _Errors.apply(depth_b1hw, matrix, shift, sources_bs3hw, target, ssim_weight, align_corners)
+    return errors
+
+
+class _Errors(torch.autograd.Function):
+    """depth (B, 1, h, w), matrices (B, S, 3, 3) and shifts (B, S, 3) of the projection → errors (B, S, h, w)."""
+
+    @staticmethod
+    def forward(ctx: Any, depth: Tensor, matrix: Tensor, shift: Tensor, sources: Tensor, *rest: Any) -> Tensor:
+        ctx.save_for_backward(depth, matrix, shift, sources)
+        ctx.target, ctx.ssim_weight, ctx.align_corners = rest
+        errors = depth.new_empty(*sources.shape[:2], *depth.shape[-2:])
+        for items, index in _chunks(sources):
+            grid = _project(depth[items], matrix[items, index], shift[items, index]).grid
+            image = _sample(sources[items, index], grid, ctx.align_corners)
+            errors[items, index] = _error(image, _part(ctx.target, items), ctx.ssim_weight)
+        return errors
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_errors: Tensor) -> tuple[Tensor | None, ...]:
+        depth, matrix, shift, sources = ctx.saved_tensors
+        grads = torch.zeros_like(depth), torch.zeros_like(matrix), torch.zeros_like(shift)
+        for items, index in _chunks(sources):
+            there = _project(depth[items], matrix[items, index], shift[items, index])
+            source, grid = sources[items, index], there.grid
+            image = _sample(source, grid, ctx.align_corners)
+            grad = _error_gradient(image, _part(ctx.target, items), ctx.ssim_weight, grad_errors[items, index, None])
+            grad_grid = _grid_gradient(grad, source, grid, ctx.align_corners)
+            found = _project_gradient(grad_grid, there, depth[items], matrix[items, index])
+            grads[0][items] += found[0]
+            grads[1][items, index], grads[2][items, index] = found[1:]
+        return *grads, None, None, None, None
+
+
+def _chunks(sources_bs3hw: Tensor) -> Iterator[tuple[slice, int]]:
+    """Items and source of each piece of work: a CPU's cache holds one image; a GPU takes all of them at once."""
+    batch, count = sources_bs3hw.shape[:2]
+    size = 1 if sources_bs3hw.device.type == "cpu" else batch
+    for first in range(0, batch, size):
+        for index in range(count):
+            yield slice(first, first + size), index
+
+
+def _part(target: Target, items: slice) -> Target:
+    return target if items == slice(0, len(target.image)) else target.part(items)
+
+
+class _Projected(NamedTuple):
+    grid: Tensor  # (n, h, w, 2), -1 and 1 are the centres of the corner pixels
+    inverse_z: Tensor  # (n, h, w)
+
+
+def _project(depth_n1hw: Tensor, matrix_n33: Tensor, shift_n3: Tensor) -> _Projected:
+    points = pixel_rays(matrix_n33, *depth_n1hw.shape[-2:]).mul_(depth_n1hw).add_(shift_n3[:, :, None, None])
+    inverse_z = points[:, 2].add_(1e-7).reciprocal_()
+    grid = torch.empty(*inverse_z.shape, 2, dtype=points.dtype, device=points.device)
+    for axis in (0, 1):
+        torch.mul(points[:, axis], inverse_z, out=grid[..., axis])
+    return _Projected(grid.sub_(1), inverse_z)
+
+
+def _project_gradient(
+    grad_grid: Tensor, there: _Projected, depth_n1hw: Tensor, matrix_n33: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of depth, matrix and shift."""
+    height, width = depth_n1hw.shape[-2:]
+    points = torch.empty_like(depth_n1hw.expand(-1, 3, -1, -1), memory_format=torch.contiguous_format)
+    for axis in (0, 1):
+        torch.mul(grad_grid[..., axis], there.inverse_z, out=points[:, axis])
+    along = (there.grid + 1).mul_(grad_grid).sum(-1)
+    torch.mul(along, there.inverse_z, out=points[:, 2]).neg_()
+    depth = pixel_rays(matrix_n33, height, width).mul_(points).sum(1, keepdim=True)
+    shift = points.sum((2, 3))
+    points.mul_(depth_n1hw)
+    u = torch.arange(width, device=points.device, dtype=points.dtype)
+    v = torch.arange(height, device=points.device, dtype=points.dtype)
+    columns, rows = points.sum(2), points.sum(3)
+    return depth, torch.stack([columns @ u, rows @ v, rows.sum(-1)], -1), shift
+
+
+def _sample(source_n3hw: Tensor, grid: Tensor, align_corners: bool) -> Tensor:
+    if grid.device.type == "cpu" and torch.isnan(grid.sum()):
+        # torch's CPU kernel writes out of bounds for NaN: there the samples are NaN, so that the loss shows it.
+        missing = torch.isnan(grid).any(-1)
+        grid.masked_fill_(missing[..., None], 0.0)
+        return _sample(source_n3hw, grid, align_corners).masked_fill_(missing[:, None], torch.nan)
+    return F.grid_sample(source_n3hw, grid, mode="bilinear", padding_mode="border", align_corners=align_corners)
+
+
+def _grid_gradient(grad_n3hw: Tensor, source_n3hw: Tensor, grid: Tensor, align_corners: bool) -> Tensor:
+    bilinear, border, of_grid_alone = 0, 1, [False, True]
+    _, gradient = torch.ops.aten.grid_sampler_2d_backward(
+        grad_n3hw, source_n3hw, grid, bilinear, border, align_corners, of_grid_alone
+    )
+    return gradient  # type: ignore[no-any-return]
+
+
+class _Fraction(NamedTuple):
+    """SSIM = above[0] × above[1] / (below[0] × below[1]), from 3×3 sums."""
+
+    padded: Tensor  # the image, its border reflected
+    total: Tensor  # its 3×3 sums
+    above: tuple[Tensor, Tensor]
+    below: tuple[Tensor, Tensor]
+
+
+def _fraction(image_n3hw: Tensor, target: Target) -> _Fraction:
+    padded = F.pad(image_n3hw, (1, 1, 1, 1), mode="reflect")
+    total, square, product = box_sum(padded), box_sum(padded.square()), box_sum(padded * target.padded)
+    twice = (total * target.total).mul_(2)
+    covariance = product.mul_(18).sub_(twice).add_(SUM_C2)
+    total_square = total.square()
+    variance = square.mul_(9).sub_(total_square).add_(target.spread).add_(SUM_C2)
+    return _Fraction(
+        padded, total, (twice.add_(SUM_C1), covariance), (total_square.add_(target.total_square).add_(SUM_C1), variance)
+    )
+
+
+def _error(image_n3hw: Tensor, target: Target, ssim_weight: float) -> Tensor:
+    """`per_pixel.photometric_error`, (n, h, w)."""
+    l1 = (image_n3hw - target.image).abs_().sum(1).mul_((1 - ssim_weight) / 3)
+    if ssim_weight == 0:
+        return l1
+    fraction = _fraction(image_n3hw, target)
+    ssim = fraction.above[0].mul_(fraction.above[1]).div_(fraction.below[0].mul_(fraction.below[1]))
+    return l1.add_(ssim.clamp_(-1, 1).sum(1), alpha=-ssim_weight / 6).add_(ssim_weight / 2)
+
+
+def _error_gradient(image_n3hw: Tensor, target: Target, ssim_weight: float, grad_n1hw: Tensor) -> Tensor:
+    """The gradient of the image (n, 3, h, w) for that of the error."""
+    l1 = (image_n3hw - target.image).sgn_().mul_(grad_n1hw * ((1 - ssim_weight) / 3))
+    if ssim_weight == 0:
+        return l1
+    padded, total, (luminance, covariance), (mean, variance) = _fraction(image_n3hw, target)
+    below = (mean * variance).reciprocal_()
+    ssim = (luminance * covariance).mul_(below)
+    share = below.mul_(grad_n1hw * (-ssim_weight / 6)).masked_fill_(ssim.abs() > 1, 0.0)  # clamped: no gradient
+    # Of the sums of the image, of its square, and of its product with the target.
+    of_total = (mean - variance).mul_(ssim).mul_(total).addcmul_(covariance.sub_(luminance), target.total)
+    of_total.mul_(share).mul_(2)
+    of_square = ssim.mul_(mean).mul_(share).mul_(-18)  # its derivative, 2 × the image, included
+    of_product = luminance.mul_(share).mul_(18)
+    grad = box_spread(of_total).addcmul_(padded, box_spread(of_square))
+    grad.addcmul_(target.padded, box_spread(of_product))
+    return l1.add_(_fold(grad))
+
+
+def box_spread(map_nchw: Tensor) -> Tensor:
+    """The adjoint of `per_pixel.box_sum`: each value goes to the 3×3 places of its window, (…, h + 2, w + 2)."""
+    height, width = map_nchw.shape[-2:]
+    rows = F.pad(map_nchw, (0, 0, 0, 2))
+    for offset in (1, 2):
+        rows[..., offset : offset + height, :] += map_nchw
+    spread = F.pad(rows, (0, 2))
+    for offset in (1, 2):
+        spread[..., offset : offset + width] += rows
+    return spread
+
+
+def _fold(padded_nchw: Tensor) -> Tensor:
+    """The adjoint of reflecting the border, in place: what the border got belongs to the pixels that it repeats."""
+    for near, border in ((2, 0), (-3, -1)):
+        padded_nchw[..., near, :] += padded_nchw[..., border, :]
+    for near, border in ((2, 0), (-3, -1)):
+        padded_nchw[..., near] += padded_nchw[..., border]
+    return padded_nchw[..., 1:-1, 1:-1]
