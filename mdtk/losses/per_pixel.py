@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,34 +11,37 @@ from torch import Tensor
 C1, C2 = 0.01**2, 0.03**2  # Wang et al. 2004, for images in 0..1
 
 
-def box_sum(image_bchw: Tensor) -> Tensor:
-    """Sums over 3×3 windows inside the image, (B, C, H - 2, W - 2): rows, then columns, which is many times as fast as
-    a pooling on CPUs."""
-    rows = image_bchw[..., :-2] + image_bchw[..., 1:-1]
-    rows += image_bchw[..., 2:]
-    total = rows[..., :-2, :] + rows[..., 1:-1, :]
-    total += rows[..., 2:, :]
-    return total
+def window_mean(padded_bchw: Tensor) -> Tensor:
+    """Means over the 3×3 windows inside an image, (B, C, H - 2, W - 2).
+
+    What `avg_pool2d` says, to the last bit (it adds in this order: SSIM's differences of moments show the last bits),
+    and ten times as fast on CPUs.
+    """
+    height, width = padded_bchw.shape[-2] - 2, padded_bchw.shape[-1] - 2
+    first, second, *others = (
+        padded_bchw[..., y : y + height, x : x + width] for y, x in itertools.product(range(3), range(3))
+    )
+    total = first + second
+    for other in others:
+        total += other
+    return total.div_(9)
 
 
-def _pad(image: Tensor) -> Tensor:
-    return F.pad(image, (1, 1, 1, 1), mode="reflect")
+def pad(image_bchw: Tensor) -> Tensor:
+    """The image with its border reflected."""
+    return F.pad(image_bchw, (1, 1, 1, 1), mode="reflect")
 
 
 class Target:
-    """A target image and what SSIM needs of it, computed once for all scales and sources.
-
-    Of its 3×3 windows with the border reflected: `total`, the sums; `total_square`, their square; `spread`, 81 × the
-    variances.
-    """
+    """A target image with the statistics of its 3×3 windows, computed once for all scales and sources."""
 
     def __init__(self, image_b3hw: Tensor, with_ssim: bool = True) -> None:
         self.image = image_b3hw
         if with_ssim:
-            self.padded = _pad(image_b3hw)
-            self.total = box_sum(self.padded)
-            self.total_square = self.total.square()
-            self.spread = 9 * box_sum(self.padded.square()) - self.total_square
+            self.padded = pad(image_b3hw)
+            self.mean = window_mean(self.padded)
+            self.mean_square = self.mean.square()
+            self.variance = window_mean(self.padded.square()) - self.mean_square
 
     def part(self, items: slice) -> Target:
         """Some items of the batch; nothing is copied."""
@@ -47,13 +52,12 @@ class Target:
 
 def ssim_error(image_b3hw: Tensor, target: Target) -> Tensor:
     """clamp((1 - SSIM) / 2, 0, 1) per channel, 3×3 windows (Wang et al. 2004; Godard et al. 2017): (B, 3, H, W)."""
-    padded = _pad(image_b3hw)
-    mean, target_mean = box_sum(padded) / 9, target.total / 9
-    mean_product, mean_square, target_square = mean * target_mean, mean.square(), target.total_square / 81
-    covariance = box_sum(padded * target.padded) / 9 - mean_product
-    variance = box_sum(padded.square()) / 9 - mean_square
+    padded = pad(image_b3hw)
+    mean, square, product = (window_mean(moment) for moment in (padded, padded.square(), padded * target.padded))
+    mean_product, mean_square = mean * target.mean, mean.square()
+    covariance, variance = product - mean_product, square - mean_square
     above = (2 * mean_product + C1) * (2 * covariance + C2)
-    below = (mean_square + target_square + C1) * (variance + target.spread / 81 + C2)
+    below = (mean_square + target.mean_square + C1) * (variance + target.variance + C2)
     return ((1 - above / below) / 2).clamp(0, 1)
 
 

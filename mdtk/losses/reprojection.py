@@ -16,10 +16,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from mdtk.geometry.camera import inverse_K, pixel_rays
-from mdtk.losses.per_pixel import C1, C2, Target, box_sum
-
-# SSIM of 3×3 sums instead of means: every factor of the fraction is 81 times as large, and so are its constants.
-SUM_C1, SUM_C2 = 81 * C1, 81 * C2
+from mdtk.losses.per_pixel import C1, C2, Target, pad, window_mean
 
 
 def reprojection_errors(
@@ -140,34 +137,37 @@ def _grid_gradient(grad_n3hw: Tensor, source_n3hw: Tensor, grid: Tensor, align_c
 
 
 class _Fraction(NamedTuple):
-    """SSIM = above[0] × above[1] / (below[0] × below[1]), from 3×3 sums."""
+    """SSIM = above[0] × above[1] / (below[0] × below[1])."""
 
     padded: Tensor  # the image, its border reflected
-    total: Tensor  # its 3×3 sums
+    mean: Tensor  # of its 3×3 windows
     above: tuple[Tensor, Tensor]
     below: tuple[Tensor, Tensor]
 
 
 def _fraction(image_n3hw: Tensor, target: Target) -> _Fraction:
-    padded = F.pad(image_n3hw, (1, 1, 1, 1), mode="reflect")
-    total, square, product = box_sum(padded), box_sum(padded.square()), box_sum(padded * target.padded)
-    twice = (total * target.total).mul_(2)
-    covariance = product.mul_(18).sub_(twice).add_(SUM_C2)
-    total_square = total.square()
-    variance = square.mul_(9).sub_(total_square).add_(target.spread).add_(SUM_C2)
+    padded = pad(image_n3hw)
+    mean, square, product = (window_mean(moment) for moment in (padded, padded.square(), padded * target.padded))
+    mean_product, mean_square = mean * target.mean, mean.square()
+    above = product.sub_(mean_product).mul_(2).add_(C2)
+    below = square.sub_(mean_square).add_(target.variance).add_(C2)
     return _Fraction(
-        padded, total, (twice.add_(SUM_C1), covariance), (total_square.add_(target.total_square).add_(SUM_C1), variance)
+        padded,
+        mean,
+        (mean_product.mul_(2).add_(C1), above),
+        (mean_square.add_(target.mean_square).add_(C1), below),
     )
 
 
 def _error(image_n3hw: Tensor, target: Target, ssim_weight: float) -> Tensor:
     """`per_pixel.photometric_error`, (n, h, w)."""
-    l1 = (image_n3hw - target.image).abs_().sum(1).mul_((1 - ssim_weight) / 3)
+    l1 = (image_n3hw - target.image).abs_().mean(1)
     if ssim_weight == 0:
         return l1
     fraction = _fraction(image_n3hw, target)
     ssim = fraction.above[0].mul_(fraction.above[1]).div_(fraction.below[0].mul_(fraction.below[1]))
-    return l1.add_(ssim.clamp_(-1, 1).sum(1), alpha=-ssim_weight / 6).add_(ssim_weight / 2)
+    error = ssim.neg_().add_(1).mul_(0.5).clamp_(0, 1).mean(1)
+    return error.mul_(ssim_weight).add_(l1.mul_(1 - ssim_weight))
 
 
 def _error_gradient(image_n3hw: Tensor, target: Target, ssim_weight: float, grad_n1hw: Tensor) -> Tensor:
@@ -175,30 +175,29 @@ def _error_gradient(image_n3hw: Tensor, target: Target, ssim_weight: float, grad
     l1 = (image_n3hw - target.image).sgn_().mul_(grad_n1hw * ((1 - ssim_weight) / 3))
     if ssim_weight == 0:
         return l1
-    padded, total, (luminance, covariance), (mean, variance) = _fraction(image_n3hw, target)
-    below = (mean * variance).reciprocal_()
+    padded, mean, (luminance, covariance), (means, variance) = _fraction(image_n3hw, target)
+    below = (means * variance).reciprocal_()
     ssim = (luminance * covariance).mul_(below)
-    share = below.mul_(grad_n1hw * (-ssim_weight / 6)).masked_fill_(ssim.abs() > 1, 0.0)  # clamped: no gradient
-    # Of the sums of the image, of its square, and of its product with the target.
-    of_total = (mean - variance).mul_(ssim).mul_(total).addcmul_(covariance.sub_(luminance), target.total)
-    of_total.mul_(share).mul_(2)
-    of_square = ssim.mul_(mean).mul_(share).mul_(-18)  # its derivative, 2 × the image, included
-    of_product = luminance.mul_(share).mul_(18)
-    grad = box_spread(of_total).addcmul_(padded, box_spread(of_square))
-    grad.addcmul_(target.padded, box_spread(of_product))
+    # What the error's gradient is times 2 / (9 × below): 9 for the mean of a window. Where it is clamped it has none.
+    share = below.mul_(grad_n1hw * (-ssim_weight / 27)).masked_fill_(ssim.abs() > 1, 0.0)
+    # Gradients of the means of the image, of its square, and of its product with the target.
+    of_mean = (means - variance).mul_(ssim).mul_(mean).addcmul_(covariance.sub_(luminance), target.mean).mul_(share)
+    of_square = ssim.mul_(means).mul_(share).neg_()  # the square's derivative by the image is left out: 2 × image / 2
+    of_product = luminance.mul_(share)
+    grad = spread(of_mean).addcmul_(padded, spread(of_square)).addcmul_(target.padded, spread(of_product))
     return l1.add_(_fold(grad))
 
 
-def box_spread(map_nchw: Tensor) -> Tensor:
-    """The adjoint of `per_pixel.box_sum`: each value goes to the 3×3 places of its window, (…, h + 2, w + 2)."""
+def spread(map_nchw: Tensor) -> Tensor:
+    """Each value added to the 3×3 places of its window, (…, h + 2, w + 2): 9 × the adjoint of `window_mean`."""
     height, width = map_nchw.shape[-2:]
     rows = F.pad(map_nchw, (0, 0, 0, 2))
     for offset in (1, 2):
         rows[..., offset : offset + height, :] += map_nchw
-    spread = F.pad(rows, (0, 2))
+    places = F.pad(rows, (0, 2))
     for offset in (1, 2):
-        spread[..., offset : offset + width] += rows
-    return spread
+        places[..., offset : offset + width] += rows
+    return places
 
 
 def _fold(padded_nchw: Tensor) -> Tensor:
