@@ -19,7 +19,7 @@ from mdtk.core.structures import Prediction, Sigmoids, View
 from mdtk.geometry.camera import backproject, scale_K
 from mdtk.geometry.warp import project, sample_pixels
 from mdtk.losses.per_pixel import Target, photometric_error
-from mdtk.losses.reprojection import reprojection_errors
+from mdtk.losses.reprojection import reprojection_errors, unwarped_errors
 
 T = TypeVar("T")
 
@@ -96,15 +96,10 @@ class Comparison:
             target = Target(image_pyramid(view.target_b3hw, [level])[level], options.ssim > 0)
             sources = image_pyramid(view.sources_bs3hw.flatten(0, 1), [level])[level]
             sources = sources.reshape(*view.sources_bs3hw.shape[:2], *sources.shape[1:])
-            with torch.no_grad():
-                wanted = options.automask or options.report_identity
-                identity = self.errors(sources.unbind(1), target) if wanted else None
+            wanted = options.automask or options.report_identity
+            identity = unwarped_errors(sources, target, options.ssim) if wanted else None
             self._levels[level] = Level(target, sources, identity)
         return self._levels[level]
-
-    def errors(self, images: Sequence[Tensor], target: Target) -> Tensor:
-        """The photometric error (B, S, h, w) of each of S images (B, 3, h, w)."""
-        return torch.cat([photometric_error(image, target, self.options.ssim) for image in images], 1)
 
 
 @dataclass(frozen=True)
@@ -178,7 +173,7 @@ class ScaleComparison:
     def _errors(self) -> Tensor:
         options, level = self.whole.options, self.level
         if not options.fused:
-            return self.whole.errors(self.warped, level.target)
+            return torch.cat([photometric_error(image, level.target, options.ssim) for image in self.warped], 1)
         motions = self.whole.prediction.source_T_target_bs44
         return reprojection_errors(
             self.depth_b1hw,

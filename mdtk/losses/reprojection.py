@@ -7,7 +7,7 @@ which exist anyhow; on a CPU one item and one source at a time keep the work in 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -39,6 +39,15 @@ def reprojection_errors(
     matrix = scale * (K @ source_T_target_bs44[:, :, :3, :3] @ inverse_K(K))
     shift = (scale * (K @ source_T_target_bs44[:, :, :3, 3:]))[..., 0]
     errors: Tensor = _Errors.apply(depth_b1hw, matrix, shift, sources_bs3hw, target, ssim_weight, align_corners)
+    return errors
+
+
+@torch.no_grad()
+def unwarped_errors(sources_bs3hw: Tensor, target: Target, ssim_weight: float = 0.85) -> Tensor:
+    """The photometric error (B, S, h, w) of every source as it is, without a gradient."""
+    errors = sources_bs3hw.new_empty(*sources_bs3hw.shape[:2], *sources_bs3hw.shape[-2:])
+    for items, index in _chunks(sources_bs3hw):
+        errors[items, index] = _error(sources_bs3hw[items, index], _part(target, items), ssim_weight)
     return errors
 
 
@@ -87,17 +96,18 @@ def _part(target: Target, items: slice) -> Target:
 
 
 class _Projected(NamedTuple):
-    grid: Tensor  # (n, h, w, 2), -1 and 1 are the centres of the corner pixels
-    inverse_z: Tensor  # (n, h, w)
+    places: Tensor  # (n, 2, h, w), x and y in the source: 0 and 2 are the centres of the corner pixels
+    grid: Tensor  # (n, h, w, 2), the same minus 1, as `grid_sample` takes them
+    inverse_z: Tensor  # (n, 1, h, w)
 
 
 def _project(depth_n1hw: Tensor, matrix_n33: Tensor, shift_n3: Tensor) -> _Projected:
     points = pixel_rays(matrix_n33, *depth_n1hw.shape[-2:]).mul_(depth_n1hw).add_(shift_n3[:, :, None, None])
-    inverse_z = points[:, 2].add_(1e-7).reciprocal_()
-    grid = torch.empty(*inverse_z.shape, 2, dtype=points.dtype, device=points.device)
-    for axis in (0, 1):
-        torch.mul(points[:, axis], inverse_z, out=grid[..., axis])
-    return _Projected(grid.sub_(1), inverse_z)
+    inverse_z = points[:, 2:].add_(1e-7).reciprocal_()
+    places = points[:, :2].mul_(inverse_z)
+    grid = torch.empty_like(places.permute(0, 2, 3, 1), memory_format=torch.contiguous_format)
+    torch.sub(places.permute(0, 2, 3, 1), 1, out=grid)
+    return _Projected(places, grid, inverse_z)
 
 
 def _project_gradient(
@@ -106,11 +116,11 @@ def _project_gradient(
     """Gradients of depth, matrix and shift."""
     height, width = depth_n1hw.shape[-2:]
     points = torch.empty_like(depth_n1hw.expand(-1, 3, -1, -1), memory_format=torch.contiguous_format)
-    for axis in (0, 1):
-        torch.mul(grad_grid[..., axis], there.inverse_z, out=points[:, axis])
-    along = (there.grid + 1).mul_(grad_grid).sum(-1)
-    torch.mul(along, there.inverse_z, out=points[:, 2]).neg_()
-    depth = pixel_rays(matrix_n33, height, width).mul_(points).sum(1, keepdim=True)
+    torch.mul(grad_grid.permute(0, 3, 1, 2), there.inverse_z, out=points[:, :2])
+    torch.mul(points[:, 0], there.places[:, 0], out=points[:, 2])
+    points[:, 2].addcmul_(points[:, 1], there.places[:, 1]).neg_()
+    rays = pixel_rays(matrix_n33, height, width).mul_(points)
+    depth = rays[:, :1].add_(rays[:, 1:2]).add_(rays[:, 2:])
     shift = points.sum((2, 3))
     points.mul_(depth_n1hw)
     u = torch.arange(width, device=points.device, dtype=points.dtype)
@@ -145,9 +155,9 @@ class _Fraction(NamedTuple):
     below: tuple[Tensor, Tensor]
 
 
-def _fraction(image_n3hw: Tensor, target: Target) -> _Fraction:
+def _fraction(image_n3hw: Tensor, target: Target, means: Callable[[Tensor], Tensor]) -> _Fraction:
     padded = pad(image_n3hw)
-    mean, square, product = (window_mean(moment) for moment in (padded, padded.square(), padded * target.padded))
+    mean, square, product = (means(moment) for moment in (padded, padded.square(), padded * target.padded))
     mean_product, mean_square = mean * target.mean, mean.square()
     above = product.sub_(mean_product).mul_(2).add_(C2)
     below = square.sub_(mean_square).add_(target.variance).add_(C2)
@@ -159,12 +169,21 @@ def _fraction(image_n3hw: Tensor, target: Target) -> _Fraction:
     )
 
 
+def _quick_mean(padded_nchw: Tensor) -> Tensor:
+    """`window_mean` by rows and columns, in half the time; the last bits differ, which a gradient may."""
+    rows = padded_nchw[..., :-2, :] + padded_nchw[..., 1:-1, :]
+    rows += padded_nchw[..., 2:, :]
+    total = rows[..., :-2] + rows[..., 1:-1]
+    total += rows[..., 2:]
+    return total.div_(9)
+
+
 def _error(image_n3hw: Tensor, target: Target, ssim_weight: float) -> Tensor:
     """`per_pixel.photometric_error`, (n, h, w)."""
     l1 = (image_n3hw - target.image).abs_().mean(1)
     if ssim_weight == 0:
         return l1
-    fraction = _fraction(image_n3hw, target)
+    fraction = _fraction(image_n3hw, target, window_mean)
     ssim = fraction.above[0].mul_(fraction.above[1]).div_(fraction.below[0].mul_(fraction.below[1]))
     error = ssim.neg_().add_(1).mul_(0.5).clamp_(0, 1).mean(1)
     return error.mul_(ssim_weight).add_(l1.mul_(1 - ssim_weight))
@@ -175,7 +194,7 @@ def _error_gradient(image_n3hw: Tensor, target: Target, ssim_weight: float, grad
     l1 = (image_n3hw - target.image).sgn_().mul_(grad_n1hw * ((1 - ssim_weight) / 3))
     if ssim_weight == 0:
         return l1
-    padded, mean, (luminance, covariance), (means, variance) = _fraction(image_n3hw, target)
+    padded, mean, (luminance, covariance), (means, variance) = _fraction(image_n3hw, target, _quick_mean)
     below = (means * variance).reciprocal_()
     ssim = (luminance * covariance).mul_(below)
     # What the error's gradient is times 2 / (9 × below): 9 for the mean of a window. Where it is clamped it has none.
