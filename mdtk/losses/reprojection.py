@@ -197,8 +197,9 @@ def _error_gradient(image_n3hw: Tensor, target: Target, ssim_weight: float, grad
     padded, mean, (luminance, covariance), (means, variance) = _fraction(image_n3hw, target, _quick_mean)
     below = (means * variance).reciprocal_()
     ssim = (luminance * covariance).mul_(below)
-    # What the error's gradient is times 2 / (9 × below): 9 for the mean of a window. Where it is clamped it has none.
-    share = below.mul_(grad_n1hw * (-ssim_weight / 27)).masked_fill_(ssim.abs() > 1, 0.0)
+    # The error's gradient times 2 / (9 × below), 9 for the mean of a window; none where SSIM is clamped to -1 … 1.
+    share = below.mul_(grad_n1hw * (-ssim_weight / 27))
+    share = torch.ops.aten.hardtanh_backward(share, ssim, -1.0, 1.0)
     # Gradients of the means of the image, of its square, and of its product with the target.
     of_mean = (means - variance).mul_(ssim).mul_(mean).addcmul_(covariance.sub_(luminance), target.mean).mul_(share)
     of_square = ssim.mul_(means).mul_(share).neg_()  # the square's derivative by the image is left out: 2 × image / 2
