@@ -32,12 +32,13 @@ def reprojection_errors(
 
     K_b33: of target and sources, in their pixels. Differentiable once, in depth, K and the motions; images are data.
     """
-    height, width = depth_b1hw.shape[-2:]
     K = K_b33[:, None]
-    # One matrix from (u, v, 1) × depth to the grid's coordinates times z: they span 2 where pixels span size - 1.
-    scale = K.new_tensor([2 / (width - 1), 2 / (height - 1), 1.0])[:, None]
-    matrix = scale * (K @ source_T_target_bs44[:, :, :3, :3] @ inverse_K(K))
-    shift = (scale * (K @ source_T_target_bs44[:, :, :3, 3:]))[..., 0]
+    rotation, translation = source_T_target_bs44[:, :, :3, :3], source_T_target_bs44[:, :, :3, 3:]
+    u, v, z = torch.cat([K @ rotation @ inverse_K(K), K @ translation], -1).unbind(2)
+    # One map from (u, v, 1) × depth to the grid's coordinates times z: they span 2 where pixels span size - 1.
+    height, width = depth_b1hw.shape[-2:]
+    projection = torch.stack([u * (2 / (width - 1)), v * (2 / (height - 1)), z], 2)
+    matrix, shift = projection[..., :3], projection[..., 3]
     errors: Tensor = _Errors.apply(depth_b1hw, matrix, shift, sources_bs3hw, target, ssim_weight, align_corners)
     return errors
 
