@@ -163,6 +163,13 @@ def main_first() -> Iterator[None]:
         barrier()
 
 
+def seed(value: int, device: torch.device) -> None:
+    """Seeds the host and this process's device: `torch.manual_seed` would seed every GPU that it sees."""
+    torch.default_generator.manual_seed(value)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(value)
+
+
 def broadcast_buffers(module: nn.Module) -> None:
     """Copies the buffers of rank 0 to all processes, whose batch-norm statistics have seen different batches."""
     if dist.is_initialized():
@@ -171,8 +178,14 @@ def broadcast_buffers(module: nn.Module) -> None:
 
 
 def wrap(module: nn.Module, device: torch.device) -> nn.Module:
-    """`module` wrapped in DistributedDataParallel when there are several processes, else `module` itself."""
+    """`module` wrapped in DistributedDataParallel when there are several processes, else `module` itself.
+
+    Buffers are equal at first and not sent with every step: batch statistics normalise a training step, and
+    `broadcast_buffers` sends rank 0's before they are used.
+    """
     if not dist.is_initialized():
         return module
     ids = [device.index] if device.type == "cuda" else None
-    return nn.parallel.DistributedDataParallel(module, device_ids=ids, gradient_as_bucket_view=True)
+    return nn.parallel.DistributedDataParallel(
+        module, device_ids=ids, broadcast_buffers=False, gradient_as_bucket_view=True
+    )

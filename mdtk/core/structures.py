@@ -25,6 +25,8 @@ class ViewKind:
     """
 
     name: ClassVar[str]  # set by the registry; the view's scalars are logged under it
+    # Parameters that stay on the host when a batch crosses to the device, because the host decides by them.
+    on_host: ClassVar[tuple[str, ...]] = ()
 
     def draw(self, generator: np.random.Generator, size: tuple[int, int]) -> dict[str, np.ndarray]:
         """One sample's parameters by name, for images of `size` = (width, height), from a generator of its own."""

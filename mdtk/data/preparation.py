@@ -54,7 +54,8 @@ class Preparation:
     @property
     def on_host(self) -> frozenset[str]:
         """The parameters that stay on the host."""
-        return frozenset(f"{part.name}/{name}" for part in self.augmentations for name in part.on_host)
+        parts = (*self.augmentations, *self.views)
+        return frozenset(f"{part.name}/{name}" for part in parts for name in part.on_host)
 
     def draw(self, images: Sequence[Image.Image], size: tuple[int, int], seeds: Sequence[int]) -> dict[str, np.ndarray]:
         """A sample's parameters, and the frames that its views cut from the native images.

@@ -1,6 +1,8 @@
 """The photometric comparison: sources warped into the target, at full resolution or at each scale's own.
 
 A `Comparison` is of one view and holds what its scales share: statistics of the target, errors of the unwarped sources.
+The errors of the warped sources come from `mdtk.losses.reprojection`; with `fused` off they are those of the images
+that `ScaleComparison.warped` shows, which is the plain way to say the same.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from mdtk.core.structures import Prediction, Sigmoids, View
 from mdtk.geometry.camera import backproject, scale_K
 from mdtk.geometry.warp import project, sample_pixels
 from mdtk.losses.per_pixel import Target, photometric_error
+from mdtk.losses.reprojection import reprojection_errors, unwarped_errors
 
 T = TypeVar("T")
 
@@ -32,6 +35,7 @@ class PhotometricOptions:
     multiscale: str = "full"
     align_corners: bool = True
     report_identity: bool = False  # the unwarped error among the scalars, where no automask needs it
+    fused: bool = True  # errors in few passes and without keeping images (see `mdtk.losses.reprojection`)
 
 
 class Level(NamedTuple):
@@ -83,9 +87,8 @@ class Comparison:
         level = 0 if self.options.multiscale == "full" else scale
         shared = self._level(level)
         depth = self.view.depth(upsample(self.sigmoids[scale], shared.target.image.shape[-2:]))
-        K = scale_K(self.K_b33, 0.5**level)
         # The comparison keeps no scale: that would be a circle of references, which frees the graph's memory late.
-        return ScaleComparison(self, scale, shared, *self._warp(shared.sources_bs3hw, depth, K))
+        return ScaleComparison(self, scale, shared, depth, scale_K(self.K_b33, 0.5**level))
 
     def _level(self, level: int) -> Level:
         if level not in self._levels:
@@ -93,39 +96,24 @@ class Comparison:
             target = Target(image_pyramid(view.target_b3hw, [level])[level], options.ssim > 0)
             sources = image_pyramid(view.sources_bs3hw.flatten(0, 1), [level])[level]
             sources = sources.reshape(*view.sources_bs3hw.shape[:2], *sources.shape[1:])
-            with torch.no_grad():
-                wanted = options.automask or options.report_identity
-                identity = self.errors(sources.unbind(1), target) if wanted else None
+            wanted = options.automask or options.report_identity
+            identity = unwarped_errors(sources, target, options.ssim) if wanted else None
             self._levels[level] = Level(target, sources, identity)
         return self._levels[level]
-
-    def errors(self, images: Sequence[Tensor], target: Target) -> Tensor:
-        """The photometric error (B, S, h, w) of each of S images (B, 3, h, w)."""
-        return torch.cat([photometric_error(image, target, self.options.ssim) for image in images], 1)
-
-    def _warp(
-        self, sources_bs3hw: Tensor, depth_b1hw: Tensor, K_b33: Tensor
-    ) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-        points = backproject(depth_b1hw, K_b33)
-        warped, pixels, depths = [], [], []
-        for index, source in enumerate(sources_bs3hw.unbind(1)):
-            position, z = project(points, K_b33, self.prediction.source_T_target_bs44[:, index])
-            warped.append(sample_pixels(source, position, self.options.align_corners))
-            pixels.append(position)
-            depths.append(z)
-        return warped, pixels, depths
 
 
 @dataclass(frozen=True)
 class ScaleComparison:
-    """One scale of a view: what the loss terms look at. All lists hold one tensor a source."""
+    """One scale of a view: what the loss terms look at.
+
+    Warped images, pixels and z are made when a term first asks for them.
+    """
 
     whole: Comparison  # of all scales
     scale: int
     level: Level
-    warped: list[Tensor]  # sources seen from the target (B, 3, h, w)
-    pixels: list[Tensor]  # where the target's pixels land in the source (B, h, w, 2)
-    z: list[Tensor]  # the target's depth in the source camera (B, 1, h, w)
+    depth_b1hw: Tensor  # of the target's camera, at the size that is compared
+    K_b33: Tensor  # of target and sources, in the pixels of that size
     _shared: dict[Callable[..., Any], Any] = field(default_factory=dict)
 
     @property
@@ -137,6 +125,21 @@ class ScaleComparison:
     def image_b3hw(self) -> Tensor:
         """The target at the sigmoid's size."""
         return self.whole.images[self.scale]
+
+    @property
+    def warped(self) -> list[Tensor]:
+        """The sources seen from the target, (B, 3, h, w) each."""
+        return self.once(_warp)
+
+    @property
+    def pixels(self) -> list[Tensor]:
+        """Where the target's pixels land in each source, (B, h, w, 2)."""
+        return [pixels for pixels, _ in self.once(_project)]
+
+    @property
+    def z(self) -> list[Tensor]:
+        """The target's depth in each source's camera, (B, 1, h, w)."""
+        return [z for _, z in self.once(_project)]
 
     def resized(self, map_bchw: Tensor) -> Tensor:
         """A map of this scale's size at the size that is compared."""
@@ -155,7 +158,7 @@ class ScaleComparison:
         `weights`: maps (B, S, h, w) that the warped sources' errors are multiplied by, one after the other.
         """
         options, identity = self.whole.options, self.level.identity_bshw
-        errors = self.whole.errors(self.warped, self.level.target)
+        errors = self._errors()
         for weight in weights:
             errors = errors * weight
         if options.reprojection == "mean":
@@ -167,6 +170,21 @@ class ScaleComparison:
             means["identity"] = identity.amin(1).mean()
         return PhotometricError(error, chosen, means)
 
+    def _errors(self) -> Tensor:
+        options, level = self.whole.options, self.level
+        if not options.fused:
+            return torch.cat([photometric_error(image, level.target, options.ssim) for image in self.warped], 1)
+        motions = self.whole.prediction.source_T_target_bs44
+        return reprojection_errors(
+            self.depth_b1hw,
+            self.K_b33,
+            motions,
+            level.sources_bs3hw,
+            level.target,
+            ssim_weight=options.ssim,
+            align_corners=options.align_corners,
+        )
+
     def _minimum(self, errors_bshw: Tensor, identity_bshw: Tensor | None) -> tuple[Tensor, Tensor | None]:
         warped = errors_bshw.amin(1) if errors_bshw.shape[1] > 1 else errors_bshw[:, 0]
         if identity_bshw is None:
@@ -175,3 +193,15 @@ class ScaleComparison:
         noise = torch.randn_like(identity_bshw) * tie_noise if tie_noise else 0.0
         unwarped = (identity_bshw + noise).amin(1)
         return torch.minimum(warped, unwarped), (warped.detach() < unwarped).float()
+
+
+def _project(scale: ScaleComparison) -> list[tuple[Tensor, Tensor]]:
+    points = backproject(scale.depth_b1hw, scale.K_b33)
+    motions = scale.whole.prediction.source_T_target_bs44.unbind(1)
+    return [project(points, scale.K_b33, motion) for motion in motions]
+
+
+def _warp(scale: ScaleComparison) -> list[Tensor]:
+    aligned = scale.whole.options.align_corners
+    sources = scale.level.sources_bs3hw.unbind(1)
+    return [sample_pixels(source, pixels, aligned) for source, pixels in zip(sources, scale.pixels, strict=True)]

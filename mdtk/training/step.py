@@ -43,7 +43,7 @@ def train_step(run: Run, state: TrainState, batch: Batch, pictures: bool = False
     """
     cfg = run.cfg
     # 1. Every random number of a step follows from (seed, step, rank): a resumed run draws the same.
-    torch.manual_seed(_step_seed(cfg.SEED, state.step))
+    distributed.seed(_step_seed(cfg.SEED, state.step), run.device)
     # 2. The learning rate is a function of the step.
     set_learning_rate(state.optimizer, learning_rate(cfg, state.step, run.sampler.steps_per_epoch, run.total_steps))
     # 3. uint8 crosses to the device while it still works on the step before.

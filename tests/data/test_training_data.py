@@ -180,6 +180,14 @@ def test_jitter_is_torchvisions(order):
     assert len(OPERATIONS) == 4
 
 
+def test_jitter_leaves_samples_alone_whose_draw_is_off():
+    images = torch.rand(2, 3, 3, 8, 9)
+    factors, order = torch.tensor([[[1.15, 0.85, 1.2, 0.07]]] * 2), torch.tensor([[[0, 1, 2, 3]]] * 2)
+    both = color_jitter(images, factors, order)
+    assert torch.equal(color_jitter(images, factors, order, [False, True]), torch.stack([images[0], both[1]]))
+    assert color_jitter(images, factors, order, [False, False]) is images
+
+
 def test_jitter_is_shared_by_the_frames_or_drawn_for_each():
     image = torch.rand(1, 1, 3, 8, 8).expand(1, 3, 3, 8, 8)
     for per_frame in (False, True):
@@ -192,8 +200,9 @@ def test_jitter_is_shared_by_the_frames_or_drawn_for_each():
 def test_the_host_keeps_what_it_decides_by():
     batch = synthetic_batch(load_config(), 2)
     moved = batch.to("meta")
-    assert moved.parameters["jitter/order"].device.type == "cpu"
-    devices = {value.device.type for key, value in moved.parameters.items() if key != "jitter/order"}
+    host = {f"jitter/{name}" for name in ("on", "factors", "order")}
+    assert {moved.parameters[key].device.type for key in host} == {"cpu"}
+    devices = {value.device.type for key, value in moved.parameters.items() if key not in host}
     assert devices == {moved.frames_bn3hw.device.type} == {"meta"}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ class Permuted(ViewKind):
     """
 
     ratio: tuple[float, float] = (0.1, 0.9)
+    on_host: ClassVar[tuple[str, ...]] = ("split",)
 
     def draw(self, generator: np.random.Generator, size: tuple[int, int]) -> dict[str, np.ndarray]:
         swapped = (generator.uniform(*self.ratio, size=2) * size).astype(np.int64)
@@ -34,11 +36,6 @@ class Permuted(ViewKind):
 
 
 def roll(image_bchw: Tensor, shift_b2: Tensor) -> Tensor:
-    """Each item rolled by its own (x, y): out[v, u] = image[(v - y) mod H, (u - x) mod W]."""
-    height, width = image_bchw.shape[-2:]
-    rows = (torch.arange(height, device=image_bchw.device) - shift_b2[:, 1:]) % height
-    columns = (torch.arange(width, device=image_bchw.device) - shift_b2[:, :1]) % width
-    items = torch.arange(len(image_bchw), device=image_bchw.device)
-    return image_bchw.permute(0, 2, 3, 1)[items[:, None, None], rows[:, :, None], columns[:, None, :]].permute(
-        0, 3, 1, 2
-    )
+    """Each item rolled by its own (x, y), on the host: out[v, u] = image[(v - y) mod H, (u - x) mod W]."""
+    shifts = shift_b2.tolist()
+    return torch.stack([image.roll((y, x), (-2, -1)) for image, (x, y) in zip(image_bchw, shifts, strict=True)])
