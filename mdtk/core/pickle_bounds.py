@@ -23,6 +23,8 @@ _GROWING |= {"BINPERSID", "STACK_GLOBAL"}
 _FILLING = {"APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS", "BUILD"}
 _PUTS, _GETS = {"PUT", "BINPUT", "LONG_BINPUT"}, {"GET", "BINGET", "LONG_BINGET"}
 
+_CODES = {code.code: code for code in pickletools.opcodes}
+
 
 class _Object:
     """What is known of an object: how many parts a hash of it goes through, how deep, and how many its lists hold."""
@@ -48,7 +50,7 @@ class _Machine:
     def run(self, file: IO[bytes]) -> None:
         code = None
         while code is None or code.name != "STOP":
-            code = pickletools.code2op[file.read(1).decode("latin1")]
+            code = _CODES[file.read(1).decode("latin1")]
             self.operations += 1
             if self.operations > MOST_OPERATIONS:
                 self._refuse(f"more than {MOST_OPERATIONS} instructions")
