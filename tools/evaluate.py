@@ -11,8 +11,7 @@ import argparse
 from mdtk.config.command_line import ToolParser
 from mdtk.core.errors import run_tool
 from mdtk.evaluation.command import SUBMISSIONS, run
-from mdtk.evaluation.io.external import KINDS
-from mdtk.evaluation.scoring.alignment import ALIGNMENTS
+from mdtk.evaluation.scoring.alignment import ALIGNMENTS, KINDS
 from mdtk.evaluation.scoring.protocols import benchmarks, variants
 
 
@@ -31,9 +30,20 @@ def main() -> int:
     scale.add_argument("--alignment", choices=ALIGNMENTS, help="EVAL.ALIGNMENT")
     add("--scale_factor", help="EVAL.SCALE_FACTOR, a factor on predicted depth")
     add("--post_process", action="store_true", help="average with the mirrored image's prediction")
-    add("--predictions", default="", help=".npy (N x H x W, in list order) or folder of another program's predictions")
-    add("--predictions_are", choices=KINDS, default="disparity", help="what these hold (disparity: 1 / depth)")
-    add("--predictor", nargs="+", default=[], metavar="NAME", help="a registered predictor, then its option=value …")
+    add("--predictions", default="", help="file (N x H x W, in list order) or folder of predictions")
+    add(
+        "--predictions_are",
+        choices=KINDS,
+        default="disparity",
+        help="what these hold (disparity: 1 / depth; affine: up to scale and shift)",
+    )
+    add(
+        "--predictor",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="a registered predictor or FILE.py:CLASS, then option=value …",
+    )
     add("--ground_truth", default="", help="exported .npz or published gt_depths.npz; default: read from the data set")
     add("--save_predictions", action="store_true", help="keep the predicted disparities as .npy")
     add("--no_eval", action="store_true", help="predict and save only")

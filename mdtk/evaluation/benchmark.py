@@ -16,7 +16,8 @@ from mdtk.evaluation.ground_truth import GroundTruthReader, StoredGroundTruth
 from mdtk.evaluation.io import submission
 from mdtk.evaluation.io.provenance import collect_provenance
 from mdtk.evaluation.io.saving import save_predictions
-from mdtk.evaluation.predictors import DepthPredictor, predicted_disparities
+from mdtk.evaluation.predictors import DepthPredictor, kind_of, predicted_disparities
+from mdtk.evaluation.scoring.alignment import check_kind
 from mdtk.evaluation.scoring.evaluator import MODEL, Candidate, Evaluation, GroundTruth, evaluate_all
 from mdtk.evaluation.scoring.protocols import Protocol, Submission
 from mdtk.evaluation.scoring.score import ScaleMode
@@ -36,16 +37,20 @@ def evaluate_protocol(
     config: EvalConfig, protocol: Protocol, predictor: DepthPredictor, reader: DatasetReader
 ) -> list[Evaluation]:
     """One protocol of `evaluate_protocols`; with `config.score` False it only predicts and saves, and gives nothing."""
+    kind = kind_of(predictor)
+    scale = config.scale_under(protocol, kind)
+    if config.score:
+        check_kind(scale.row, kind)  # before anything is predicted
     indices = evenly_spaced(len(reader), config.limit)
     batches = shard_batches(indices, config.batch_size)
     predictions = shared_predictions(config, protocol, predictor, reader, batches)
     if not config.score:
         return []
     baselines = config.baselines() if config.baselines else None
-    candidates = {MODEL: Candidate(predictions, config.scale)}
-    candidates |= baseline_candidates(baselines, reader, batches, config.scale.alignment) if baselines else {}
+    candidates = {MODEL: Candidate(predictions, scale, kind)}
+    candidates |= baseline_candidates(baselines, reader, batches, scale.alignment) if baselines else {}
     depths = open_ground_truth(config.ground_truth, protocol, reader, batches, config.workers)
-    found = evaluate_all(protocol, candidates, depths, config.skip_empty, together)
+    found = evaluate_all(protocol, candidates, depths, config.skip_empty, together, reader.recording)
     for evaluation in found.values():
         if len(evaluation.rows) + len(evaluation.empty) != len(indices):
             raise RuntimeError(f"{protocol.key}: {len(evaluation.rows)} rows of {len(indices)} images; a shard is lost")

@@ -23,6 +23,7 @@ from mdtk.evaluation.io.results import console_table, summary_table, write_resul
 from mdtk.evaluation.predictors import DepthPredictor, build_model_predictor, build_predictor
 from mdtk.evaluation.scoring.evaluator import Evaluation
 from mdtk.evaluation.scoring.protocols import KITTI_BENCHMARK, get_protocol
+from mdtk.evaluation.user_predictor import is_user_file, load_user_predictor
 from mdtk.models import load_model
 
 FIVE = ("kitti_eigen", "kitti_eigen_benchmark", "nyuv2", "make3d", "cityscapes")
@@ -80,6 +81,8 @@ def open_predictor(
     if args.predictions:
         return build_predictor("files", {"path": args.predictions, "gives": args.predictions_are}), cfg, {}
     name, *options = args.predictor
+    if is_user_file(name):
+        return load_user_predictor(name, parse_options(options)), cfg, {"predictor": name}
     return build_predictor(name, parse_options(options)), cfg, {"predictor": name}
 
 
@@ -127,7 +130,11 @@ def _folder(args: argparse.Namespace, cfg: CfgNode) -> Path:
     if args.checkpoint:
         checkpoint = Path(args.checkpoint)
         return checkpoint.parent / "evaluation" / checkpoint.stem
-    return Path(cfg.OUT_DIR) / "evaluation" / (Path(args.predictions).stem if args.predictions else args.predictor[0])
+    return (
+        Path(cfg.OUT_DIR)
+        / "evaluation"
+        / (Path(args.predictions).stem if args.predictions else Path(args.predictor[0]).name.replace(":", "_"))
+    )
 
 
 def evaluate_benchmarks(config: EvalConfig, predictor: DepthPredictor, names: Sequence[str]) -> dict[str, str]:

@@ -153,9 +153,10 @@ def picture_row(
     protocol = evaluation.protocol
     disparity = predicted_disparities(predictor, protocol, reader, [[row.index]])[row.name]
     truth = reader.ground_truth(row.index, protocol.ground_truth)
+    truth = protocol.window.cut(truth, row.name) if protocol.window else truth
     truth = protocol.frame.cut(truth, row.name) if protocol.frame else truth
     valid = protocol.valid(truth)
-    depth = aligned_depth(protocol, evaluation.scale, row, disparity)
+    depth = aligned_depth(protocol, evaluation.scale, row, disparity, evaluation.kind)
     image = np.asarray(reader.images(row.index, [0])[0])
     grow = 0 if valid.mean() > 0.3 else max(1, round(truth.shape[1] / WIDTH))  # sparse points stay visible when shrunk
     shown = np.where(valid, truth, 0.0)

@@ -13,6 +13,7 @@ from mdtk.evaluation.io.external import file_stem
 from mdtk.evaluation.scoring.evaluator import Evaluation
 from mdtk.evaluation.scoring.metrics import METRICS
 
+_PLACE = ("valid_pixels", "scale", "shift", "height", "width")  # the last columns of a CSV
 # Columns of the summary, in the order of papers; a benchmark fills those that its protocol reports
 SUMMARY = ("abs_rel", "sq_rel", "rmse", "rmse_log", "rmse_log10", "log10", "a1", "a2", "a3")
 
@@ -101,6 +102,8 @@ def _result(evaluation: Evaluation) -> dict:
         "metrics": evaluation.means,
         "published_order": list(evaluation.protocol.metrics),
         "alignment": evaluation.scale.alignment,
+        "alignment_row": evaluation.scale.row.fields(),
+        "predictions_are": evaluation.kind,
         "factor": evaluation.scale.factor,
         "scale_mode": evaluation.scale.describe(),
         "scale_ratio_median": evaluation.ratio_median,
@@ -114,12 +117,12 @@ def write_csv(path: Path, evaluations: Sequence[Evaluation]) -> None:
     metrics = list(evaluations[0].rows[0].metrics)
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["predictor", "index", "name", *metrics, "valid_pixels", "scale", "shift", "height", "width"])
+        writer.writerow(["predictor", "index", "name", "recording", *metrics, *_PLACE])
         for one in evaluations:
             for row in one.rows:
                 values = [repr(row.metrics[metric]) for metric in metrics]
                 scale = [row.valid_pixels, repr(row.scale), repr(row.shift), row.height, row.width]
-                writer.writerow([one.predictor, row.index, row.name, *values, *scale])
+                writer.writerow([one.predictor, row.index, row.name, row.recording, *values, *scale])
 
 
 def write_results(folder: Path, evaluations: Sequence[Evaluation]) -> list[Path]:

@@ -15,7 +15,7 @@ import numpy as np
 from mdtk.core.errors import MdtkError
 from mdtk.core.registry import Registry
 from mdtk.evaluation.scoring.metrics import SEVEN
-from mdtk.evaluation.scoring.regions import Box, Frame
+from mdtk.evaluation.scoring.regions import Box, Frame, Window
 
 INTERPOLATIONS = {
     "bilinear": "bilinearly as OpenCV does (pixel centres at half-integers, corners not aligned)",
@@ -44,6 +44,8 @@ class Protocol:
     clamp: tuple[float | None, float | None]  # of the aligned prediction
     metrics: tuple[str, ...] = SEVEN
     frame: Frame | None = None
+    window: Window | None = None  # of the ground truth, cut before the crop; see `score.depth_at` for predictions
+    alignment: str = ""  # that the protocol prescribes, where EVAL.ALIGNMENT is auto; empty: as the model was trained
     crop: Box | None = None  # of the ground truth within the frame
     ratio_ddof: int = 0  # of the spread of scale ratios, std(ratio / median ratio)
     wider_split: str = ""  # a list that holds this one: predictions for all of it are scored on this one
@@ -91,6 +93,8 @@ class Protocol:
             "data": f"{self.dataset}, list {self.split}, ground truth {self.ground_truth or 'of the data set'}",
             "ground_truth_frame": f"{self.frame.box.describe()} of {self.frame.full[1]}x{self.frame.full[0]}"
             if self.frame
+            else self.window.describe() + "; predictions of the whole image are cut like the ground truth"
+            if self.window
             else "the whole ground truth",
             "prediction": f"predicted disparity is resized to the ground truth's size, {inverse}"
             if self.resized == "disparity"
@@ -99,6 +103,7 @@ class Protocol:
             "valid_pixels": f"{bounds}" + (", within the crop" if self.crop else ", no crop"),
             "crop": self.crop.describe() if self.crop else "none",
             "median": MEDIANS[self.median],
+            "alignment": self.alignment or "as the model was trained",
             "clamp": f"after alignment, predictions {' and '.join(ends)}" if ends else "none",
             "metrics": ", ".join(self.metrics) + "; per image, then the mean over images",
             "ratio_spread": f"std(ratio / median ratio), ddof {self.ratio_ddof}",
@@ -149,6 +154,9 @@ class Submission:
     png_scale: float = 256.0
 
 
+# Of Eigen et al. 2014, as Marigold uses it
+EIGEN_CROP = Box((0.3324324, 0.91351351), (0.0359477, 0.96405229), "fraction")
+KB_WINDOW = Window(352, 1216)
 # Of Garg et al. 2016, as Eigen's split uses it
 GARG = Box((0.40810811, 0.99189189), (0.03594771, 0.96405229), "fraction")
 NYU_FRAME = Frame((480, 640), Box((44, 471), (40, 601)))
@@ -208,6 +216,39 @@ _NYU = Protocol(
 )
 _NYU_BDEDEPTH: dict[str, Any] = {"depth_max": 10.0, "resized": "depth", "clamp": (None, 10.0), "metrics": SEVEN}
 _NYU_BDEDEPTH |= {"variant": "bdedepth", "median": "torch", "ratio_ddof": 1}
+_SUPERVISED = replace(
+    _IMPROVED,
+    variant="supervised",
+    title="KITTI, improved ground truth (652), as supervised models print it: KB crop 352x1216 with Garg's crop on it",
+    depth_min=1e-3,
+    depth_max=80.0,
+    resized="depth",
+    crop=GARG,
+    window=KB_WINDOW,
+    alignment="none",
+)
+_KITTI_MARIGOLD = replace(
+    _SUPERVISED,
+    name="kitti",
+    variant="marigold",
+    title="KITTI, improved ground truth (652), as Marigold prints it: KB crop 352x1216 with Eigen's crop on it",
+    depth_min=1e-5,
+    clamp=(1e-5, 80.0),
+    crop=EIGEN_CROP,
+    alignment="marigold",
+)
+_NYU_SUPERVISED = replace(
+    _NYU,
+    variant="supervised",
+    title="NYU Depth v2, labelled test images (654), as supervised models print it: rows 45 to 471, columns 41 to 601",
+    depth_min=1e-3,
+    depth_max=10.0,
+    resized="depth",
+    interpolation="bilinear",
+    clamp=(1e-3, 10.0),
+    crop=Box((1, 427), (1, 561)),  # within the frame, which starts at row 44 and column 40
+    alignment="none",
+)
 _MAKE3D = Protocol(
     name="make3d",
     variant="monodepth2",
@@ -256,8 +297,11 @@ for _row in (  # of each benchmark the default row first
     replace(_EIGEN, variant="sc_depth", resized="depth", depth_min=0.1, clamp=(0.1, 80.0)),
     _IMPROVED,
     replace(_IMPROVED, **_BDEDEPTH),
+    _SUPERVISED,
+    _KITTI_MARIGOLD,
     _NYU,
     replace(_NYU, **_NYU_BDEDEPTH),
+    _NYU_SUPERVISED,
     _MAKE3D,
     replace(_MAKE3D, **(_BDEDEPTH | {"interpolation": "nearest"})),
     _CITYSCAPES,

@@ -1,0 +1,83 @@
+"""Reads one map of numbers, depth or disparity, from a file of any of the forms that depth models write."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from mdtk.core.errors import MdtkError
+from mdtk.core.files import require_file
+from mdtk.datasets.exr_files import read_exr
+from mdtk.datasets.image_files import read_grey_png
+
+PNG_SCALE = 256.0  # of a 16-bit PNG, as KITTI's
+
+
+def read_map(path: Path, what: str = "prediction", png_scale: float = PNG_SCALE) -> np.ndarray:
+    """The map (H, W) in the file, by its suffix: .npy, .npz with one array, 16-bit .png (÷ `png_scale`), .tif,
+    .tiff, .exr or .pfm.
+
+    Raises `MdtkError` for a missing or unreadable file; `what` says in it what the file should hold.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
+        raise MdtkError(f"{path}: a {what} is a {', '.join(SUFFIXES)}; write it as one of these")
+    require_file(path, what, "write it again")
+    if suffix == ".png":
+        return read_grey_png(path, what, "write it again") / png_scale
+    return _READERS[suffix](path)
+
+
+def load_array(path: Path, mmap_mode: Literal["r"] | None = None) -> np.ndarray:
+    """The array of a `.npy` or the only array of a `.npz`; pickled ones are refused."""
+    try:
+        stored = np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+        if isinstance(stored, np.ndarray):
+            return stored
+        with stored:
+            if len(stored.files) != 1:
+                raise MdtkError(f"{path}: holds {len(stored.files)} arrays; save one with numpy.savez")
+            return stored[stored.files[0]]
+    except MdtkError:
+        raise
+    except Exception as error:  # numpy and zipfile raise half a dozen kinds for torn files
+        raise MdtkError(
+            f"{path}: not a plain .npy array ({error}); save it with numpy.save and one numeric type"
+        ) from error
+
+
+def _read_tiff(path: Path) -> np.ndarray:
+    stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if stored is None or stored.ndim != 2:
+        shape = "it cannot be decoded" if stored is None else f"its shape is {stored.shape}"
+        raise MdtkError(f"{path}: must be a TIFF of one channel, {shape}; write it again, or as .npy")
+    return stored
+
+
+def read_pfm(path: Path) -> np.ndarray:
+    """The map (H, W) float32 of a grey portable float map; lines are stored from the bottom upwards."""
+    content = path.read_bytes()
+    head = re.match(rb"Pf\s+(\d+)\s+(\d+)\s+([-+.\deE]+)[ \t\r]*\n", content)
+    if head is None:
+        raise MdtkError(f"{path}: must be a grey PFM, which begins with 'Pf', its size and its scale; write it again")
+    width, height, scale = int(head[1]), int(head[2]), float(head[3])
+    values = np.frombuffer(content[head.end() :], "<f4" if scale < 0 else ">f4")
+    if values.size != width * height:
+        raise MdtkError(f"{path}: holds {values.size} values, not {width}x{height}; write it again")
+    return values.reshape(height, width)[::-1].astype(np.float32)
+
+
+_READERS: dict[str, Callable[[Path], np.ndarray]] = {
+    ".npy": load_array,
+    ".npz": load_array,
+    ".tiff": _read_tiff,
+    ".tif": _read_tiff,
+    ".exr": read_exr,
+    ".pfm": read_pfm,
+}
+SUFFIXES = (".npy", ".npz", ".png", ".tiff", ".tif", ".exr", ".pfm")
