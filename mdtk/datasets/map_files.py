@@ -66,9 +66,9 @@ def read_pfm(path: Path) -> np.ndarray:
     if head is None:
         raise MdtkError(f"{path}: must be a grey PFM, which begins with 'Pf', its size and its scale; write it again")
     width, height, scale = int(head[1]), int(head[2]), float(head[3])
+    if len(content) - head.end() != 4 * width * height:
+        raise MdtkError(f"{path}: does not hold the {width}x{height} values that it says; write it again")
     values = np.frombuffer(content[head.end() :], "<f4" if scale < 0 else ">f4")
-    if values.size != width * height:
-        raise MdtkError(f"{path}: holds {values.size} values, not {width}x{height}; write it again")
     return values.reshape(height, width)[::-1].astype(np.float32)
 
 

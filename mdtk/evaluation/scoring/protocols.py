@@ -290,6 +290,49 @@ _SEQUENCE = Protocol(
     median="numpy",
     clamp=(1e-3, 80.0),
 )
+
+
+def _zero_shot(
+    name: str, variant: str, title: str, split: str, low: float, high: float, alignment: str = "", dataset: str = ""
+) -> Protocol:
+    """A row over a set that models are not trained on: depth resized bilinearly, no crop, one range of metres."""
+    ends = {"depth_min": low, "depth_max": high, "clamp": (low, None if math.isinf(high) else high)}
+    fixed: dict[str, Any] = {"ground_truth": "", "crop": None, "resized": "depth", "alignment": alignment, **ends}
+    return replace(_EIGEN, name=name, variant=variant, title=title, dataset=dataset or name, split=split, **fixed)
+
+
+_ZERO_SHOT = (
+    _zero_shot("ddad", "slowtv", "DDAD, front camera, up to 250 m", "ddad/val", 1e-3, 250.0),
+    _zero_shot("ddad", "sc_depth", "DDAD, front camera, 0.1 to 200 m", "ddad/val", 0.1, 200.0),
+    _zero_shot("diode", "marigold", "DIODE, validation (771)", "diode/val", 0.6, 350.0, "marigold"),
+    _zero_shot("diode_indoor", "marigold", "DIODE, indoor (325)", "diode/val_indoor", 0.6, 350.0, "marigold", "diode"),
+    _zero_shot(
+        *("diode_outdoor", "marigold", "DIODE, outdoor (446)", "diode/val_outdoor", 0.6, 350.0, "marigold", "diode")
+    ),
+    _zero_shot("diode", "slowtv", "DIODE, validation, up to 150 m", "diode/val", 1e-3, 150.0, "slowtv"),
+    _zero_shot("eth3d", "marigold", "ETH3D, photographs with depth", "eth3d/train", 1e-5, math.inf, "marigold"),
+    _zero_shot("sintel", "slowtv", "Sintel, final frames (1064), 100 m", "sintel/train", 1e-3, 100.0, "slowtv"),
+    _zero_shot(
+        "sintel",
+        "video_depth_anything",
+        "Sintel, final training frames, up to 70 m, one scale and shift for a scene",
+        "sintel/train",
+        1e-3,
+        70.0,
+        "video_depth_anything",
+    ),
+    _zero_shot("scannet", "marigold", "ScanNet, frames with depth, up to 10 m", "scannet/val", 1e-3, 10.0, "marigold"),
+    _zero_shot(
+        "scannet",
+        "video_depth_anything",
+        "ScanNet, up to 10 m, one scale and shift for a scene",
+        "scannet/val",
+        1e-3,
+        10.0,
+        "video_depth_anything",
+    ),
+    _zero_shot("tum_rgbd", "slowtv", "TUM RGB-D, frames with depth, 10 m", "tum_rgbd/all", 1e-3, 10.0, "slowtv"),
+)
 for _row in (  # of each benchmark the default row first
     _EIGEN,
     replace(_EIGEN, **_BDEDEPTH),
@@ -307,6 +350,7 @@ for _row in (  # of each benchmark the default row first
     _CITYSCAPES,
     replace(_CITYSCAPES, **_BDEDEPTH),
     _SEQUENCE,
+    *_ZERO_SHOT,
 ):
     register_protocol(_row)
 KITTI_BENCHMARK = Submission(

@@ -57,15 +57,8 @@ def test_rows_hold_known_values(key):
 
 
 def test_defaults_and_variants():
-    assert benchmarks() == (
-        "kitti_eigen",
-        "kitti_eigen_benchmark",
-        "kitti",
-        "nyuv2",
-        "make3d",
-        "cityscapes",
-        "sequence",
-    )
+    assert benchmarks()[:3] == ("kitti_eigen", "kitti_eigen_benchmark", "kitti")
+    assert {"nyuv2", "make3d", "cityscapes", "sequence"} < set(benchmarks())
     assert get_protocol("kitti_eigen") is PROTOCOLS["kitti_eigen/monodepth2"]
     assert get_protocol("nyuv2").key == "nyuv2/structdepth"
     assert get_protocol("make3d", "bdedepth").key == "make3d/bdedepth"
