@@ -1,15 +1,17 @@
 """Says whether results differ by more than chance, and makes the table of a paper from them.
 
 A, B, C … are folders of tools/evaluate.py (or CSV files in them). Every one after A is compared with A: the mean
-difference per image, an interval from resampling whole drives or scenes, and "differs" or "does not differ". Several runs of
-one recipe are one argument, joined by commas: A1,A2,A3 gives a mean and a standard deviation over seeds.
+difference per image, an interval from resampling whole drives or scenes, and "differs" or "does not differ". Several
+runs of one recipe are one argument, joined by commas: A1,A2,A3 gives a mean and a standard deviation over seeds.
 """
 
 from __future__ import annotations
 
+from mdtk.config import load_config
 from mdtk.config.command_line import ToolParser
 from mdtk.core.errors import MdtkError, run_tool
 from mdtk.core.files import write_text
+from mdtk.datasets.catalogue import build_eval_reader
 from mdtk.evaluation.comparison import (
     changed_most,
     check_comparable,
@@ -33,10 +35,11 @@ def main() -> int:
     parser.add_argument("--labels", nargs="+", default=[], help="names for the table, one for each argument")
     parser.add_argument("--published", action="store_true", help="add the published numbers of the protocol")
     parser.add_argument("--changed", type=int, default=5, help="how many of the images that changed most are named")
-    parser.add_argument("--pictures", default="", help="write an HTML page with pictures of these images (see --saved)")
-    parser.add_argument("--saved", nargs=2, default=[], metavar="FOLDER", help="predictions/ folders of A and B")
+    parser.add_argument("--pictures", default="", help="write an HTML page with pictures of these images ")
+    parser.add_argument("--saved", nargs=2, default=[], metavar=("A", "B"), help="their predictions/ folders")
+    parser.add_argument("--config", default="", help="a recipe that says where the data is, for pictures")
     parser.add_argument("--output", default="", help="also write <output>.md and <output>.tex")
-    args, _ = parser.parse_known_args() if hasattr(parser, "parse_known_args") else (parser.parse_args(), [])
+    args = parser.parse_tool_args()
     protocol = get_protocol(args.protocol, asker="--protocol")
     labels = args.labels or args.results
     if len(labels) != len(args.results):
@@ -61,7 +64,10 @@ def main() -> int:
     if args.pictures:
         if len(args.saved) != 2 or len(firsts) < 2:
             raise MdtkError("--pictures needs two results and --saved with their predictions/ folders")
-        print(f"wrote {write_comparison(args.pictures, protocol, firsts, args.saved, args.metrics[0], args.changed)}")
+        reader = build_eval_reader(protocol.dataset, load_config(args.config or None, args.overrides), protocol.split)
+        pair = (firsts[0], firsts[1])
+        page = write_comparison(args.pictures, protocol, reader, pair, args.saved, args.metrics[0], args.changed)
+        print(f"wrote {page}")
     return 0
 
 

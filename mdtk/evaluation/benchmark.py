@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from mdtk.core.spacing import evenly_spaced
+from mdtk.datasets.prepare.contamination import contamination
 from mdtk.datasets.reader import DatasetReader
+from mdtk.datasets.splits import text_sha256
 from mdtk.evaluation.baselines import Baselines
 from mdtk.evaluation.eval_config import EvalConfig
 from mdtk.evaluation.ground_truth import GroundTruthReader, StoredGroundTruth
@@ -55,10 +57,29 @@ def evaluate_protocol(
         if len(evaluation.rows) + len(evaluation.empty) != len(indices):
             raise RuntimeError(f"{protocol.key}: {len(evaluation.rows)} rows of {len(indices)} images; a shard is lost")
     provenance = collect_provenance(protocol, predictor, reader, indices) | dict(config.provenance)
+    provenance["configuration"] = configuration(config, protocol, predictor, reader)
+    provenance["contamination"] = contamination(config.train_lists, reader, indices)
     provenance["ground_truth"] = config.ground_truth or "read from the data set"
     if baselines:
         provenance["baseline_predictors"] = baselines.describe()
     return [dataclasses.replace(one, provenance=provenance) for one in found.values()]
+
+
+def configuration(
+    config: EvalConfig, protocol: Protocol, predictor: DepthPredictor, reader: DatasetReader
+) -> dict[str, object]:
+    """What two results must share to be the same one: known before anything is predicted."""
+    scale = config.scale_under(protocol, kind_of(predictor))
+    return {
+        "protocol": protocol.label,
+        "checkpoint_sha256": config.provenance.get("checkpoint_sha256", ""),
+        "predictions": predictor.describe(),
+        "alignment": scale.alignment,
+        "factor": scale.factor,
+        "list_sha256": text_sha256(reader.lines),
+        "images": len(evenly_spaced(len(reader), config.limit)),
+        "ground_truth": config.ground_truth,
+    }
 
 
 def shared_predictions(

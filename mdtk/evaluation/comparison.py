@@ -72,8 +72,8 @@ def check_comparable(results: Sequence[Result]) -> list[str]:
     for other in results[1:]:
         if first.names != other.names:
             raise MdtkError(
-                f"{other.label} has {len(other.names)} images and {first.label} {len(first.names)}, and they are not the "
-                "same ones; evaluate both on one list"
+                f"{other.label} has {len(other.names)} images and {first.label} {len(first.names)}, and they are not "
+                "the same ones; evaluate both on one list"
             )
         for key, title in (("list_sha256", "lists"), ("depth_max", "depth ranges"), ("image_format", "image formats")):
             if first.facts.get(key) != other.facts.get(key):
@@ -127,7 +127,7 @@ def changed_most(a: Result, b: Result, metric: str, count: int = 5) -> list[tupl
 
 @dataclass(frozen=True)
 class Line:
-    """A line of the final table: own results have a spread over seeds where there are several; published ones a source."""
+    """A line of the final table: own results have a spread over seeds if there are several, published ones a source."""
 
     label: str
     values: Mapping[str, float]

@@ -15,6 +15,7 @@ from mdtk.config import check, data_sets, differences, merge_mapping, override, 
 from mdtk.config.sections import PUBLISHED_BASELINE, DataSection, EvalSection
 from mdtk.core.errors import MdtkError
 from mdtk.datasets.catalogue import absent_reason, build_eval_reader, build_reader
+from mdtk.datasets.prepare.contamination import TrainList
 from mdtk.datasets.reader import DatasetReader
 from mdtk.evaluation.baselines import Baselines
 from mdtk.evaluation.ground_truth import read_baselines
@@ -46,6 +47,8 @@ class EvalConfig:
     folder: Path = Path("evaluation")  # of everything that is written
     save_predictions: bool = False  # keep the predictions in folder/predictions
     report: bool = False  # write a page with pictures for each benchmark
+    train_lists: tuple[TrainList, ...] = ()  # of the model, for what of the test frames they hold
+    overwrite: bool = False  # replace the results of another configuration
     provenance: Mapping[str, object] = field(default_factory=dict)  # put into every result: checkpoint, …
 
     def protocol(self, name: str) -> Protocol:

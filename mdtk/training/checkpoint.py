@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from yacs.config import CfgNode
 
@@ -10,6 +11,7 @@ from mdtk.config import config_from_text, differences, dump
 from mdtk.core.environment import versions
 from mdtk.core.errors import MdtkError
 from mdtk.core.weights import read_weights, write_weights
+from mdtk.datasets.prepare.contamination import train_lists
 from mdtk.training.state import TrainState
 
 LAST, BEST = "last.pth", "best.pth"
@@ -32,14 +34,19 @@ def save_checkpoint(path: Path, cfg: CfgNode, state: TrainState) -> None:
     if state.average is not None:
         training["raw_model"] = state.system.state_dict()
         training["averaged"] = state.average.count
-    content = {"model": state.evaluated.state_dict(), "cfg": dump(cfg), "training": training, "meta": versions()}
+    content = {"model": state.evaluated.state_dict(), "cfg": dump(cfg), "training": training, "meta": _meta(cfg)}
     write_weights(path, content)
 
 
 def save_weights(path: Path, cfg: CfgNode, state: TrainState, epoch: int) -> None:
     """Only what prediction needs."""
-    meta = {**versions(), "epoch": epoch, "step": state.step}
+    meta = {**_meta(cfg), "epoch": epoch, "step": state.step}
     write_weights(path, {"model": state.evaluated.state_dict(), "cfg": dump(cfg), "meta": meta})
+
+
+def _meta(cfg: CfgNode) -> dict[str, Any]:
+    """Versions, and the training lists, so that an evaluation can say what of its test frames they hold."""
+    return {**versions(), "train_lists": [one.pack() for one in train_lists(cfg)]}
 
 
 def resume(path: Path, cfg: CfgNode, state: TrainState) -> None:

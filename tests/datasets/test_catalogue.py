@@ -19,7 +19,7 @@ def test_every_dataset_has_a_reader_under_its_name():
     for key, reader in DATASETS.items():
         assert issubclass(reader, DatasetReader)
         assert reader.key == key
-    assert len(DATASETS) == 7
+    assert len(DATASETS) == 13
 
 
 def test_roots(tmp_path, monkeypatch):

@@ -8,10 +8,12 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from mdtk.core.errors import MdtkError
 from mdtk.core.files import atomic_write, write_text
 from mdtk.evaluation.io.external import file_stem
 from mdtk.evaluation.scoring.evaluator import Evaluation
 from mdtk.evaluation.scoring.metrics import METRICS
+from mdtk.evaluation.scoring.protocols import Protocol
 
 _PLACE = ("valid_pixels", "scale", "shift", "height", "width")  # the last columns of a CSV
 # Columns of the summary, in the order of papers; a benchmark fills those that its protocol reports
@@ -54,6 +56,8 @@ def console_table(evaluations: Sequence[Evaluation]) -> str:
     ]
     if first.empty:
         lines.append(f"  left out, no valid pixel: {len(first.empty)} images ({', '.join(first.empty[:3])} …)")
+    if "contamination" in first.provenance:
+        lines.append(f"  training: {dict(first.provenance['contamination'])['text']}")  # type: ignore[call-overload]
     baselines = str(first.provenance.get("baseline_predictors", ""))
     if baselines.startswith("left out"):
         lines.append(f"  baseline predictor median map {baselines}")
@@ -125,9 +129,40 @@ def write_csv(path: Path, evaluations: Sequence[Evaluation]) -> None:
                 writer.writerow([one.predictor, row.index, row.name, row.recording, *values, *scale])
 
 
+def result_stem(protocol: Protocol) -> str:
+    """The name of a protocol's files, which another depth range changes: "kitti_eigen_monodepth2_0.001-50m"."""
+    return file_stem(protocol.key) + range_suffix(protocol)
+
+
+def range_suffix(protocol: Protocol) -> str:
+    """ "_0.001-50m" where the depth range was changed by key, else empty."""
+    return f"_{protocol.depth_min:g}-{protocol.depth_max:g}m" if protocol.range_changed else ""
+
+
+def check_overwrite(folder: Path, protocol: Protocol, configuration: Mapping[str, object]) -> None:
+    """Raises `MdtkError` if `folder` holds a result of the protocol that another configuration made.
+
+    A result of an older version, which does not say what made it, counts as another one.
+    """
+    path = folder / f"{result_stem(protocol)}.json"
+    if not path.is_file():
+        return
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8")).get("configuration", {})
+    except ValueError as error:
+        raise MdtkError(f"{path}: is no result ({error}); give --overwrite to replace it") from error
+    changed = [key for key, value in configuration.items() if stored.get(key) != value]
+    if changed:
+        key = changed[0]
+        raise MdtkError(
+            f"{path} holds the result of another configuration ({key}: {stored.get(key)}, now {configuration[key]}); "
+            "give --overwrite to replace it, or another --output"
+        )
+
+
 def write_results(folder: Path, evaluations: Sequence[Evaluation]) -> list[Path]:
     """<folder>/<protocol>.json and <protocol>.csv of one protocol's predictors."""
-    stem = file_stem(evaluations[0].protocol.key)
+    stem = result_stem(evaluations[0].protocol)
     paths = [folder / f"{stem}.json", folder / f"{stem}.csv"]
     write_text(paths[0], json.dumps(to_json(evaluations), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     write_csv(paths[1], evaluations)
@@ -136,7 +171,9 @@ def write_results(folder: Path, evaluations: Sequence[Evaluation]) -> list[Path]
 
 def write_summary(folder: Path, evaluations: Sequence[Evaluation], missing: Mapping[str, str]) -> list[Path]:
     """<folder>/summary.json|csv|txt|tex over all protocols; `missing`: benchmark → why it has no result."""
-    paths = [folder / f"summary.{suffix}" for suffix in ("json", "csv", "txt", "tex")]
+    ranges = {range_suffix(one.protocol) for one in evaluations}
+    name = "summary" + (ranges.pop() if len(ranges) == 1 else "")
+    paths = [folder / f"{name}.{suffix}" for suffix in ("json", "csv", "txt", "tex")]
     content = {
         "benchmarks": {ones[0].protocol.key: to_json(ones) for ones in group(evaluations)},
         "missing": dict(missing),

@@ -32,6 +32,8 @@ class Difference:
     @property
     def verdict(self) -> str:
         """ "differs" where the interval leaves out 0, "does not differ", or that there is too little to say."""
+        if self.low == self.high == 0:
+            return "does not differ"  # every image's value is the same
         if self.recordings < 2:
             return "one recording: not enough to say"
         return "differs" if self.low > 0 or self.high < 0 else "does not differ"
@@ -56,6 +58,8 @@ def compare_paired(
 def _interval(sums: np.ndarray, counts: np.ndarray, mean: float, resamples: int, seed: int) -> tuple[float, float]:
     """The interval of Σ sums / Σ counts when clusters are drawn with replacement."""
     count = sums.size
+    if not sums.any():
+        return 0.0, 0.0
     if count < 2:
         return -np.inf, np.inf
     generator = np.random.default_rng(seed)
