@@ -12,6 +12,7 @@ from mdtk.config.command_line import ToolParser
 from mdtk.core.errors import run_tool
 from mdtk.evaluation.command import SUBMISSIONS, run
 from mdtk.evaluation.scoring.alignment import ALIGNMENTS, KINDS
+from mdtk.evaluation.scoring.map_metrics import MAP_METRICS
 from mdtk.evaluation.scoring.protocols import benchmarks, variants
 
 
@@ -50,6 +51,15 @@ def main() -> int:
     add("--no_baselines", action="store_true", help="leave out the two baseline predictors")
     add("--no_trivial", action="store_true", dest="no_baselines", help=argparse.SUPPRESS)  # its former name
     add("--skip_empty", action="store_true", help="leave out images without a valid ground-truth pixel")
+    add("--map_metrics", nargs="+", default=[], choices=tuple(MAP_METRICS), help="metrics on maps, beside the others")
+    add(
+        "--corruptions",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="all, or corruptions: mCE and mRR beside the result",
+    )
+    add("--kitti_c", default="", help="folder of a published KITTI-C; default: corruptions are made on the fly, seeded")
     add("--overwrite", action="store_true", help="replace results that another configuration made")
     add("--report", action="store_true", help="write an HTML report with pictures for each benchmark")
     add("--output", default="", help="folder of the results; default: evaluation/ beside the checkpoint")

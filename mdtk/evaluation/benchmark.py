@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from mdtk.evaluation.io.provenance import collect_provenance
 from mdtk.evaluation.io.saving import save_predictions
 from mdtk.evaluation.predictors import DepthPredictor, kind_of, predicted_disparities
 from mdtk.evaluation.scoring.alignment import check_kind
-from mdtk.evaluation.scoring.evaluator import MODEL, Candidate, Evaluation, GroundTruth, evaluate_all
+from mdtk.evaluation.scoring.evaluator import MODEL, Candidate, Evaluation, GroundTruth, MapChoice, evaluate_all
 from mdtk.evaluation.scoring.protocols import Protocol, Submission
 from mdtk.evaluation.scoring.score import ScaleMode
 from mdtk.evaluation.sharding import shard_batches, together
@@ -48,11 +48,12 @@ def evaluate_protocol(
     predictions = shared_predictions(config, protocol, predictor, reader, batches)
     if not config.score:
         return []
+    maps = MapChoice(config.map_metrics, _intrinsics_of(reader)) if config.map_metrics else None
     baselines = config.baselines() if config.baselines else None
     candidates = {MODEL: Candidate(predictions, scale, kind)}
     candidates |= baseline_candidates(baselines, reader, batches, scale.alignment) if baselines else {}
     depths = open_ground_truth(config.ground_truth, protocol, reader, batches, config.workers)
-    found = evaluate_all(protocol, candidates, depths, config.skip_empty, together, reader.recording)
+    found = evaluate_all(protocol, candidates, depths, config.skip_empty, together, reader.recording, maps)
     for evaluation in found.values():
         if len(evaluation.rows) + len(evaluation.empty) != len(indices):
             raise RuntimeError(f"{protocol.key}: {len(evaluation.rows)} rows of {len(indices)} images; a shard is lost")
@@ -63,6 +64,19 @@ def evaluate_protocol(
     if baselines:
         provenance["baseline_predictors"] = baselines.describe()
     return [dataclasses.replace(one, provenance=provenance) for one in found.values()]
+
+
+def _intrinsics_of(reader: DatasetReader) -> Callable[[int, np.ndarray, Protocol], np.ndarray]:
+    def of(index: int, depth_gt: np.ndarray, protocol: Protocol) -> np.ndarray:
+        native = reader.images(index, [0])[0].size
+        scored = protocol.cut(depth_gt, reader.name(index)).shape
+        shown = scored if protocol.frame else depth_gt.shape  # a frame is what the reader's image shows
+        K = reader.resized_intrinsics(index, native, (shown[1], shown[0])).copy()
+        if protocol.window:
+            K[:2, 2] -= ((depth_gt.shape[1] - scored[1]) // 2, depth_gt.shape[0] - scored[0])
+        return K
+
+    return of
 
 
 def configuration(
@@ -79,6 +93,7 @@ def configuration(
         "list_sha256": text_sha256(reader.lines),
         "images": len(evenly_spaced(len(reader), config.limit)),
         "ground_truth": config.ground_truth,
+        "map_metrics": list(config.map_metrics),
     }
 
 

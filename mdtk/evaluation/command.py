@@ -23,6 +23,7 @@ from mdtk.evaluation.eval_config import EvalConfig, build_eval_config, merged_co
 from mdtk.evaluation.io.report import write_report
 from mdtk.evaluation.io.results import check_overwrite, console_table, summary_table, write_results, write_summary
 from mdtk.evaluation.predictors import DepthPredictor, build_model_predictor, build_predictor
+from mdtk.evaluation.robustness import corruption_names, evaluate_corruptions, write_corruptions
 from mdtk.evaluation.scoring.evaluator import Evaluation
 from mdtk.evaluation.scoring.protocols import KITTI_BENCHMARK, get_protocol
 from mdtk.evaluation.user_predictor import is_user_file, load_user_predictor
@@ -63,10 +64,16 @@ def run(args: argparse.Namespace) -> dict[str, str]:
             save_predictions=args.save_predictions,
             report=args.report,
             overwrite=args.overwrite,
+            map_metrics=tuple(args.map_metrics),
             train_lists=lists,
             provenance=provenance | {"hardware": hardware(device)} | {"device": str(device)},
         )
-        return evaluate_benchmarks(config, predictor, args.datasets or default_benchmarks(cfg))
+        names = args.datasets or default_benchmarks(cfg)
+        corruptions = corruption_names(args.corruptions)
+        failed = evaluate_benchmarks(config, predictor, names)
+        if corruptions:
+            _corrupted(config, predictor, [name for name in names if name not in failed], corruptions, args.kitti_c)
+        return failed
 
 
 def pairs_of(args: argparse.Namespace) -> list[str]:
@@ -78,7 +85,7 @@ def pairs_of(args: argparse.Namespace) -> list[str]:
 
 
 def open_predictor(args: argparse.Namespace, pairs: Sequence[str], device: torch.device) -> Opened:
-    """The predictor that the arguments name, its configuration, its part of the results' provenance, and its training lists."""
+    """The predictor that the arguments name, and what belongs to it; see `Opened`."""
     if args.checkpoint:
         return _open_checkpoint(args.checkpoint, args.config, pairs, device)
     cfg = load_config(args.config or None, pairs)
@@ -190,6 +197,20 @@ def _evaluate_benchmark(config: EvalConfig, predictor: DepthPredictor, name: str
             paths.append(write_report(config.folder, evaluations, predictor, reader))
         print(f"{console_table(evaluations)}\n\n  wrote {', '.join(map(str, paths))}\n", flush=True)
     return evaluations
+
+
+def _corrupted(
+    config: EvalConfig, predictor: DepthPredictor, names: Sequence[str], corruptions: Sequence[str], folder: str
+) -> None:
+    """Every benchmark that is there, over corrupted images."""
+    for name in distinct([name for name in names if name not in SUBMISSIONS], config.variant):
+        protocol = config.protocol(name)
+        if config.absent_reason(protocol.dataset):
+            continue
+        found = evaluate_corruptions(config, protocol, predictor, config.reader(protocol), corruptions, folder)
+        _say(f"\n{found[1]}\n")
+        if distributed.is_main():
+            _say(f"  wrote {write_corruptions(config.folder, protocol, found[0])}")
 
 
 def _finish(config: EvalConfig, found: Sequence[Evaluation], missing: Mapping[str, str]) -> None:

@@ -48,6 +48,7 @@ class EvalConfig:
     save_predictions: bool = False  # keep the predictions in folder/predictions
     report: bool = False  # write a page with pictures for each benchmark
     train_lists: tuple[TrainList, ...] = ()  # of the model, for what of the test frames they hold
+    map_metrics: tuple[str, ...] = ()  # keys of `map_metrics.MAP_METRICS`
     overwrite: bool = False  # replace the results of another configuration
     provenance: Mapping[str, object] = field(default_factory=dict)  # put into every result: checkpoint, …
 

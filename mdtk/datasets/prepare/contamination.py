@@ -1,4 +1,4 @@
-"""How much of a test list a model was trained on: its training list travels with the checkpoint, frames and checksum."""
+"""How much of a test list a model was trained on: its list travels with the checkpoint, frames and checksum."""
 
 from __future__ import annotations
 
@@ -115,15 +115,12 @@ def contamination(lists: Sequence[TrainList], test: DatasetReader, indices: Sequ
     offsets = {offset for one in used for offset in one.sources if isinstance(offset, int)}
     seen = entries | {(recording, frame + offset) for recording, frame in entries for offset in offsets}
     recordings, trained = {recording for recording, _ in keys}, {recording for recording, _ in entries}
-    held, looked_at, shared = (
-        sum(key in entries for key in keys),
-        sum(key in seen for key in keys),
-        recordings & trained,
-    )
+    held, looked_at = sum(key in entries for key in keys), sum(key in seen for key in keys)
+    shared = recordings & trained
     known = [bad_lists()[one.sha256] for one in used if one.sha256 in bad_lists()]
     text = (
-        f"the training list ({names}) holds {held} of the {len(keys)} test frames, and frames of {len(shared)} of their "
-        f"{len(recordings)} drives or scenes" + "".join(f"; known list: {one}" for one in known)
+        f"the training list ({names}) holds {held} of the {len(keys)} test frames, and frames of {len(shared)} of "
+        f"their {len(recordings)} drives or scenes" + "".join(f"; known list: {one}" for one in known)
     )
     counts = {"test_frames": held, "test_frames_seen": looked_at, "frames": len(keys)}
     return {"text": text, **counts, "test_recordings": len(shared), "recordings": len(recordings), **facts}

@@ -91,7 +91,7 @@ def choose_rows(rows: Sequence[Row], count: int = PICTURES) -> dict[str, list[Ro
 
 
 def _results(evaluations: Sequence[Evaluation]) -> str:
-    metrics = list(evaluations[0].rows[0].metrics)
+    metrics = [name for name in evaluations[0].rows[0].metrics if name in METRICS]
     best = {
         name: (max if METRICS[name].higher_is_better else min)(one.means[name] for one in evaluations)
         for name in metrics
@@ -153,8 +153,7 @@ def picture_row(
     protocol = evaluation.protocol
     disparity = predicted_disparities(predictor, protocol, reader, [[row.index]])[row.name]
     truth = reader.ground_truth(row.index, protocol.ground_truth)
-    truth = protocol.window.cut(truth, row.name) if protocol.window else truth
-    truth = protocol.frame.cut(truth, row.name) if protocol.frame else truth
+    truth = protocol.cut(truth, row.name)
     valid = protocol.valid(truth)
     depth = aligned_depth(protocol, evaluation.scale, row, disparity, evaluation.kind)
     image = np.asarray(reader.images(row.index, [0])[0])

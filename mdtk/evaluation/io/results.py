@@ -44,9 +44,12 @@ def console_table(evaluations: Sequence[Evaluation]) -> str:
     """One protocol's table: a line per predictor, under a head that says what was compared."""
     first = evaluations[0]
     protocol, steps = first.protocol, first.protocol.describe()
-    metrics = list(first.rows[0].metrics)
+    metrics = [name for name in first.rows[0].metrics if name in METRICS]
     rows = [["", *metrics]]
     rows += [[one.predictor, *(f"{one.means[metric]:.4f}" for metric in metrics)] for one in evaluations]
+    on_maps = [name for name in first.rows[0].metrics if name not in METRICS]
+    below = [["on maps", *(one.predictor for one in evaluations)]]
+    below += [[name, *(f"{one.means[name]:.4f}" for one in evaluations)] for name in on_maps]
     lines = [
         f"{protocol.label}: {protocol.title}",
         f"  {len(first.rows)} images, {first.valid_pixels:,} valid pixels ({steps['valid_pixels']})",
@@ -61,7 +64,7 @@ def console_table(evaluations: Sequence[Evaluation]) -> str:
     baselines = str(first.provenance.get("baseline_predictors", ""))
     if baselines.startswith("left out"):
         lines.append(f"  baseline predictor median map {baselines}")
-    return "\n".join([*lines, "", align_columns(rows)])
+    return "\n".join([*lines, "", align_columns(rows), *(["", align_columns(below)] if on_maps else [])])
 
 
 def summary_table(evaluations: Sequence[Evaluation]) -> str:
@@ -92,7 +95,7 @@ def to_json(evaluations: Sequence[Evaluation]) -> dict:
         "depth_min": protocol.depth_min,
         "depth_max": None if math.isinf(protocol.depth_max) else protocol.depth_max,
         "crop": protocol.describe()["crop"],
-        "metric_descriptions": {name: METRICS[name].description for name in first.rows[0].metrics},
+        "metric_descriptions": {name: METRICS[name].description for name in first.rows[0].metrics if name in METRICS},
         **first.provenance,
         "images_evaluated": len(first.rows),
         "images_without_valid_pixel": list(first.empty),
@@ -103,7 +106,7 @@ def to_json(evaluations: Sequence[Evaluation]) -> dict:
 
 def _result(evaluation: Evaluation) -> dict:
     return {
-        "metrics": evaluation.means,
+        "metrics": {name: None if math.isnan(value) else value for name, value in evaluation.means.items()},
         "published_order": list(evaluation.protocol.metrics),
         "alignment": evaluation.scale.alignment,
         "alignment_row": evaluation.scale.row.fields(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol as Interface
 from typing import TypeVar
 
@@ -13,8 +13,10 @@ from mdtk.core.errors import MdtkError
 from mdtk.evaluation.scoring.alignment import check_kind, combine, summarise
 from mdtk.evaluation.scoring.fits import Solution, Summary
 from mdtk.evaluation.scoring.fits import median as median_of
+from mdtk.evaluation.scoring.map_metrics import MAP_METRICS, Maps
+from mdtk.evaluation.scoring.metrics import METRICS
 from mdtk.evaluation.scoring.protocols import Protocol
-from mdtk.evaluation.scoring.score import Pair, Row, ScaleMode, pair, score
+from mdtk.evaluation.scoring.score import Pair, Row, ScaleMode, aligned_depth, pair, score
 
 MODEL = "model"  # label of the predictor that is evaluated, whatever it is; the baseline predictors have others
 GroundTruth = Iterable[tuple[int, str, np.ndarray]]  # (place in the list, name, depth (H, W) in metres)
@@ -46,6 +48,18 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class MapChoice:
+    """The metrics on maps that are computed, and where K comes from."""
+
+    names: tuple[str, ...]
+    intrinsics: Callable[[int, np.ndarray, Protocol], np.ndarray]  # (index, whole truth, protocol) → its K (3, 3)
+
+    def __post_init__(self) -> None:
+        for name in self.names:
+            MAP_METRICS.find(name, "--map_metrics")
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """The result of one predictor under one protocol: one row per image, in the order of the list."""
 
@@ -59,8 +73,12 @@ class Evaluation:
 
     @property
     def means(self) -> dict[str, float]:
-        """Each metric's mean over images."""
-        return {name: float(np.mean([row.metrics[name] for row in self.rows])) for name in self.rows[0].metrics}
+        """Each metric's mean over images; a metric on maps may lack a value (NaN) on some, or on all of them."""
+        values = {name: np.array([row.metrics[name] for row in self.rows]) for name in self.rows[0].metrics}
+        return {
+            name: float(np.mean(one if name in METRICS or np.isnan(one).all() else one[~np.isnan(one)]))
+            for name, one in values.items()
+        }
 
     @property
     def valid_pixels(self) -> int:
@@ -109,6 +127,7 @@ def evaluate_all(
     skip_empty: bool = False,
     gather: Gather = alone,
     recording: Callable[[int], str] = str,
+    maps: MapChoice | None = None,
 ) -> dict[str, Evaluation]:
     """Several predictors under one protocol; the ground truth is read once for all of them. See `evaluate`.
 
@@ -120,11 +139,14 @@ def evaluate_all(
 
     def rows_here() -> list[tuple[str, Row]]:
         found = []
-        for index, name, pairs in _pairs(protocol, candidates, ground_truth, skip_empty):
+        for index, name, depth_gt, pairs in _pairs(protocol, candidates, ground_truth, skip_empty):
             for label, both in pairs.items():
                 scale, of = candidates[label].scale, recording(index)
                 solution = shared.get((label, _group(scale, of)))
-                found.append((label, score(protocol, index, name, both, scale.alignment, solution, of)))
+                row = score(protocol, index, name, both, scale.alignment, solution, of)
+                if maps and row.valid_pixels:
+                    row = _with_maps(protocol, row, candidates[label], depth_gt, maps)
+                found.append((label, row))
         return found
 
     rows = gather(rows_here)
@@ -134,7 +156,7 @@ def evaluate_all(
 
 def _pairs(
     protocol: Protocol, candidates: Mapping[str, Candidate], ground_truth: GroundTruth, skip_empty: bool
-) -> Iterator[tuple[int, str, dict[str, Pair]]]:
+) -> Iterator[tuple[int, str, np.ndarray, dict[str, Pair]]]:
     for index, name, depth_gt in ground_truth:
         pairs = {}
         for label, candidate in candidates.items():
@@ -145,7 +167,17 @@ def _pairs(
             )
             if not (pairs[label].gt.size or skip_empty):
                 raise MdtkError(_no_valid_pixel(protocol, name))
-        yield index, name, pairs
+        yield index, name, depth_gt, pairs
+
+
+def _with_maps(protocol: Protocol, row: Row, candidate: Candidate, depth_gt: np.ndarray, maps: MapChoice) -> Row:
+    """The row with the metrics on maps that are asked for."""
+    gt = protocol.cut(depth_gt, row.name).astype(np.float64)
+    pred = aligned_depth(protocol, candidate.scale, row, candidate.predictions[row.name], candidate.kind)
+    pred = np.where(np.isfinite(pred), pred, 1e6)  # infinitely far is far; a cloud has no place for it
+    seen = Maps(gt, pred, protocol.valid(gt), maps.intrinsics(row.index, depth_gt, protocol))
+    extra = {name: value for one in maps.names for name, value in MAP_METRICS[one].function(seen).items()}
+    return replace(row, metrics=row.metrics | extra)
 
 
 def _no_valid_pixel(protocol: Protocol, name: str) -> str:
@@ -175,7 +207,7 @@ def _shared_fits(
 
     def summaries_here() -> list[tuple[str, str, int, Summary]]:
         found = []
-        for index, _, pairs in _pairs(protocol, asked, ground_truth, skip_empty):
+        for index, _, _, pairs in _pairs(protocol, asked, ground_truth, skip_empty):
             for label, both in pairs.items():
                 scale = asked[label].scale
                 if both.gt.size:

@@ -71,6 +71,11 @@ class Protocol:
         clamp = (low or self.clamp[0], high or self.clamp[1])
         return replace(self, depth_min=depth_min, depth_max=depth_max, clamp=clamp, range_changed=True)
 
+    def cut(self, depth_gt: np.ndarray, name: str) -> np.ndarray:
+        """The part of a whole ground truth (H, W) that is scored, before the crop: its window, then its frame."""
+        depth_gt = self.window.cut(depth_gt, name) if self.window else depth_gt
+        return self.frame.cut(depth_gt, name) if self.frame else depth_gt
+
     def valid(self, depth_gt: np.ndarray) -> np.ndarray:
         """The pixels that count (H, W) bool: in range and in the crop."""
         mask = (depth_gt > self.depth_min) & (depth_gt < self.depth_max)

@@ -133,10 +133,7 @@ def pair(
     """
     check_prediction(values, name, kind)
     full = (depth_gt.shape[0], depth_gt.shape[1])
-    if protocol.window:
-        depth_gt = protocol.window.cut(depth_gt, name)
-    if protocol.frame:
-        depth_gt = protocol.frame.cut(depth_gt, name)
+    depth_gt = protocol.cut(depth_gt, name)
     mask = protocol.valid(depth_gt)
     depth = depth_at(protocol, values, depth_gt.shape[0], depth_gt.shape[1], kind, full)
     pred = depth[mask].astype(np.float64)
