@@ -57,7 +57,7 @@ def main() -> int:
         nargs="+",
         default=[],
         metavar="NAME",
-        help="all, or corruptions: mCE and mRR beside the result",
+        help="all, or names: mCE and mRR beside the result",
     )
     add("--kitti_c", default="", help="folder of a published KITTI-C; default: corruptions are made on the fly, seeded")
     add("--overwrite", action="store_true", help="replace results that another configuration made")

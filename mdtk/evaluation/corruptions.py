@@ -1,7 +1,7 @@
 """The 18 corruptions × 5 levels of RoboDepth (Kong et al. 2023; after Hendrycks and Dietterich 2019), seeded.
 
-The published KITTI-C was made with unseeded noise, so its exact pixels are in its files alone; what is made here is a set
-of its own, `SET`, with the same kinds and levels. Its snow, frost, fog and elastic fields come from this module's noise.
+The published KITTI-C was made with unseeded noise, so its exact pixels are in its files alone; what is made here is a
+set of its own, `SET`, with the same kinds and levels. Snow, frost, fog and elastic fields come from this module's noise.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A protocol over corrupted images: mCE and mRR as RoboDepth defines them, over the self-made set or a KITTI-C folder."""
+"""A protocol over corrupted images: mCE and mRR as RoboDepth defines them, over the own set or a KITTI-C folder."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def error_of(means: Mapping[str, float]) -> float:
 
 
 def mean_corruption_error(errors: Mapping[str, Sequence[float]]) -> float:
-    """mCE in percent of the published Monodepth2's: the mean over corruptions of Σ levels / Σ levels of the baseline."""
+    """mCE in percent of the published Monodepth2's: the mean over corruptions of Σ levels / Σ of its levels."""
     return 100 * float(np.mean([sum(values) / (len(values) * BASELINE[name]) for name, values in errors.items()]))
 
 

@@ -153,9 +153,8 @@ def test_f_score_of_a_kitti_image_takes_less_than_a_fifth_of_a_second():
     rows, columns = np.mgrid[0:375, 0:1242]
     gt = np.where(rows > 180, 600 / np.maximum(rows - 170, 10), 40 + 20 * np.sin(columns / 60))
     valid = GENERATOR.random(gt.shape) < 0.045  # about the share of valid pixels under Garg's crop
-    seen = Maps(
-        gt, gt * (1 + 0.05 * np.sin(columns / 90)), valid, np.array([[720.0, 0, 620], [0, 720, 187], [0, 0, 1]])
-    )
+    kitti_K = np.array([[720.0, 0, 620], [0, 720, 187], [0, 0, 1]])
+    seen = Maps(gt, gt * (1 + 0.05 * np.sin(columns / 90)), valid, kitti_K)
     times = []
     for _ in range(3):
         start = time.perf_counter()
