@@ -11,8 +11,8 @@ import argparse
 from mdtk.config.command_line import ToolParser
 from mdtk.core.errors import run_tool
 from mdtk.evaluation.command import SUBMISSIONS, run
-from mdtk.evaluation.io.external import KINDS
-from mdtk.evaluation.scoring.alignment import ALIGNMENTS
+from mdtk.evaluation.scoring.alignment import ALIGNMENTS, KINDS
+from mdtk.evaluation.scoring.map_metrics import MAP_METRICS
 from mdtk.evaluation.scoring.protocols import benchmarks, variants
 
 
@@ -31,15 +31,36 @@ def main() -> int:
     scale.add_argument("--alignment", choices=ALIGNMENTS, help="EVAL.ALIGNMENT")
     add("--scale_factor", help="EVAL.SCALE_FACTOR, a factor on predicted depth")
     add("--post_process", action="store_true", help="average with the mirrored image's prediction")
-    add("--predictions", default="", help=".npy (N x H x W, in list order) or folder of another program's predictions")
-    add("--predictions_are", choices=KINDS, default="disparity", help="what these hold (disparity: 1 / depth)")
-    add("--predictor", nargs="+", default=[], metavar="NAME", help="a registered predictor, then its option=value …")
+    add("--predictions", default="", help="file (N x H x W, in list order) or folder of predictions")
+    add(
+        "--predictions_are",
+        choices=KINDS,
+        default="disparity",
+        help="what these hold (disparity: 1 / depth; affine: up to scale and shift)",
+    )
+    add(
+        "--predictor",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="a registered predictor or FILE.py:CLASS, then option=value …",
+    )
     add("--ground_truth", default="", help="exported .npz or published gt_depths.npz; default: read from the data set")
     add("--save_predictions", action="store_true", help="keep the predicted disparities as .npy")
     add("--no_eval", action="store_true", help="predict and save only")
     add("--no_baselines", action="store_true", help="leave out the two baseline predictors")
     add("--no_trivial", action="store_true", dest="no_baselines", help=argparse.SUPPRESS)  # its former name
     add("--skip_empty", action="store_true", help="leave out images without a valid ground-truth pixel")
+    add("--map_metrics", nargs="+", default=[], choices=tuple(MAP_METRICS), help="metrics on maps, beside the others")
+    add(
+        "--corruptions",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="all, or names: mCE and mRR beside the result",
+    )
+    add("--kitti_c", default="", help="folder of a published KITTI-C; default: corruptions are made on the fly, seeded")
+    add("--overwrite", action="store_true", help="replace results that another configuration made")
     add("--report", action="store_true", help="write an HTML report with pictures for each benchmark")
     add("--output", default="", help="folder of the results; default: evaluation/ beside the checkpoint")
     failed = run(parser.parse_tool_args())

@@ -470,8 +470,8 @@ class EvalSection(Section):
     alignment: str = key(
         "EVAL.ALIGNMENT",
         "auto",
-        "scale alignment (mdtk.evaluation.scoring.alignment); auto: none after stereo training, else median",
-        choices=("auto", "none", "median", "global_median", "scale", "scale_shift"),
+        "scale alignment, a row of mdtk.evaluation.scoring.alignment; auto: that which the protocol prescribes, "
+        "else none after stereo training, else median",
         runtime=True,
     )
     stereo_scale: float = key(

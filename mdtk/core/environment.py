@@ -1,4 +1,4 @@
-"""The versions of the software that a result depends on."""
+"""The software and the hardware that a result depends on."""
 
 from __future__ import annotations
 
@@ -38,3 +38,17 @@ def versions() -> dict[str, str]:
     """The versions of Python, of this project and of the packages that computed numbers depend on, by name."""
     modules = {"mdtk": mdtk, "torch": torch, "torchvision": torchvision, "timm": timm, "numpy": np}
     return {"python": platform.python_version(), **{name: str(it.__version__) for name, it in modules.items()}}
+
+
+def hardware(device: torch.device | str) -> dict[str, object]:
+    """What computes on `device`: the GPU, CUDA and cuDNN with their switches, or the CPU's threads."""
+    if torch.device(device).type != "cuda":
+        return {"processor": platform.machine(), "threads": torch.get_num_threads()}
+    return {
+        "gpu": torch.cuda.get_device_name(device),
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
+        "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        "tf32_matmul": torch.backends.cuda.matmul.allow_tf32,
+        "tf32_cudnn": torch.backends.cudnn.allow_tf32,
+    }

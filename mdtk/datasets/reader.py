@@ -81,6 +81,14 @@ class DatasetReader(abc.ABC):
         """The unique name of the entry, by which predictions and ground truth are matched."""
         return self.lines[index]
 
+    def recording(self, index: int) -> str:
+        """The drive, scene or video that the entry is of: its images are not independent of each other.
+
+        Unless a dataset says otherwise, the name up to its last "/"; without one, every image is its own.
+        """
+        folder, slash, _ = self.name(index).rpartition("/")
+        return folder if slash else self.name(index)
+
     @abc.abstractmethod
     def images(self, index: int, offsets: Sequence[Offset]) -> list[Image.Image]:
         """The native RGB images of the entry at `offsets`; 0 is the frame of the entry itself."""

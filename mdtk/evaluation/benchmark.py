@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from mdtk.core.spacing import evenly_spaced
+from mdtk.datasets.prepare.contamination import contamination
 from mdtk.datasets.reader import DatasetReader
+from mdtk.datasets.splits import text_sha256
 from mdtk.evaluation.baselines import Baselines
 from mdtk.evaluation.eval_config import EvalConfig
 from mdtk.evaluation.ground_truth import GroundTruthReader, StoredGroundTruth
 from mdtk.evaluation.io import submission
 from mdtk.evaluation.io.provenance import collect_provenance
 from mdtk.evaluation.io.saving import save_predictions
-from mdtk.evaluation.predictors import DepthPredictor, predicted_disparities
-from mdtk.evaluation.scoring.evaluator import MODEL, Candidate, Evaluation, GroundTruth, evaluate_all
+from mdtk.evaluation.predictors import DepthPredictor, kind_of, predicted_disparities
+from mdtk.evaluation.scoring.alignment import check_kind
+from mdtk.evaluation.scoring.evaluator import MODEL, Candidate, Evaluation, GroundTruth, MapChoice, evaluate_all
 from mdtk.evaluation.scoring.protocols import Protocol, Submission
 from mdtk.evaluation.scoring.score import ScaleMode
 from mdtk.evaluation.sharding import shard_batches, together
@@ -36,24 +39,62 @@ def evaluate_protocol(
     config: EvalConfig, protocol: Protocol, predictor: DepthPredictor, reader: DatasetReader
 ) -> list[Evaluation]:
     """One protocol of `evaluate_protocols`; with `config.score` False it only predicts and saves, and gives nothing."""
+    kind = kind_of(predictor)
+    scale = config.scale_under(protocol, kind)
+    if config.score:
+        check_kind(scale.row, kind)  # before anything is predicted
     indices = evenly_spaced(len(reader), config.limit)
     batches = shard_batches(indices, config.batch_size)
     predictions = shared_predictions(config, protocol, predictor, reader, batches)
     if not config.score:
         return []
+    maps = MapChoice(config.map_metrics, _intrinsics_of(reader)) if config.map_metrics else None
     baselines = config.baselines() if config.baselines else None
-    candidates = {MODEL: Candidate(predictions, config.scale)}
-    candidates |= baseline_candidates(baselines, reader, batches, config.scale.alignment) if baselines else {}
+    candidates = {MODEL: Candidate(predictions, scale, kind)}
+    candidates |= baseline_candidates(baselines, reader, batches, scale.alignment) if baselines else {}
     depths = open_ground_truth(config.ground_truth, protocol, reader, batches, config.workers)
-    found = evaluate_all(protocol, candidates, depths, config.skip_empty, together)
+    found = evaluate_all(protocol, candidates, depths, config.skip_empty, together, reader.recording, maps)
     for evaluation in found.values():
         if len(evaluation.rows) + len(evaluation.empty) != len(indices):
             raise RuntimeError(f"{protocol.key}: {len(evaluation.rows)} rows of {len(indices)} images; a shard is lost")
     provenance = collect_provenance(protocol, predictor, reader, indices) | dict(config.provenance)
+    provenance["configuration"] = configuration(config, protocol, predictor, reader)
+    provenance["contamination"] = contamination(config.train_lists, reader, indices)
     provenance["ground_truth"] = config.ground_truth or "read from the data set"
     if baselines:
         provenance["baseline_predictors"] = baselines.describe()
     return [dataclasses.replace(one, provenance=provenance) for one in found.values()]
+
+
+def _intrinsics_of(reader: DatasetReader) -> Callable[[int, np.ndarray, Protocol], np.ndarray]:
+    def of(index: int, depth_gt: np.ndarray, protocol: Protocol) -> np.ndarray:
+        native = reader.images(index, [0])[0].size
+        scored = protocol.cut(depth_gt, reader.name(index)).shape
+        shown = scored if protocol.frame else depth_gt.shape  # a frame is what the reader's image shows
+        K = reader.resized_intrinsics(index, native, (shown[1], shown[0])).copy()
+        if protocol.window:
+            K[:2, 2] -= ((depth_gt.shape[1] - scored[1]) // 2, depth_gt.shape[0] - scored[0])
+        return K
+
+    return of
+
+
+def configuration(
+    config: EvalConfig, protocol: Protocol, predictor: DepthPredictor, reader: DatasetReader
+) -> dict[str, object]:
+    """What two results must share to be the same one: known before anything is predicted."""
+    scale = config.scale_under(protocol, kind_of(predictor))
+    return {
+        "protocol": protocol.label,
+        "checkpoint_sha256": config.provenance.get("checkpoint_sha256", ""),
+        "predictions": predictor.describe(),
+        "alignment": scale.alignment,
+        "factor": scale.factor,
+        "list_sha256": text_sha256(reader.lines),
+        "images": len(evenly_spaced(len(reader), config.limit)),
+        "ground_truth": config.ground_truth,
+        "map_metrics": list(config.map_metrics),
+    }
 
 
 def shared_predictions(

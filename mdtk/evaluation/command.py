@@ -14,18 +14,24 @@ from yacs.config import CfgNode
 
 from mdtk.config import depth_range, load_config, set_of
 from mdtk.core import distributed
+from mdtk.core.environment import hardware
 from mdtk.core.errors import MdtkError
 from mdtk.core.yaml_text import parse_yaml
-from mdtk.evaluation.benchmark import evaluate_protocol, export_submission
+from mdtk.datasets.prepare.contamination import TrainList, train_lists
+from mdtk.evaluation.benchmark import configuration, evaluate_protocol, export_submission
 from mdtk.evaluation.eval_config import EvalConfig, build_eval_config, merged_config
 from mdtk.evaluation.io.report import write_report
-from mdtk.evaluation.io.results import console_table, summary_table, write_results, write_summary
+from mdtk.evaluation.io.results import check_overwrite, console_table, summary_table, write_results, write_summary
 from mdtk.evaluation.predictors import DepthPredictor, build_model_predictor, build_predictor
+from mdtk.evaluation.robustness import corruption_names, evaluate_corruptions, write_corruptions
 from mdtk.evaluation.scoring.evaluator import Evaluation
 from mdtk.evaluation.scoring.protocols import KITTI_BENCHMARK, get_protocol
+from mdtk.evaluation.user_predictor import is_user_file, load_user_predictor
 from mdtk.models import load_model
 
 FIVE = ("kitti_eigen", "kitti_eigen_benchmark", "nyuv2", "make3d", "cityscapes")
+# A predictor, its configuration, its part of the provenance, and the lists that it was trained on
+Opened = tuple[DepthPredictor, CfgNode, dict[str, object], tuple[TrainList, ...]]
 SUBMISSIONS = {KITTI_BENCHMARK.protocol.name: KITTI_BENCHMARK}
 FLAGS = {  # of tools/evaluate.py, and what each says as KEY VALUE
     "eval_mono": ("EVAL.ALIGNMENT", "median"),
@@ -45,7 +51,7 @@ def run(args: argparse.Namespace) -> dict[str, str]:
         raise MdtkError("--save_predictions keeps what a checkpoint predicts; --predictions are files already")
     pairs = pairs_of(args)
     with distributed.process_group(load_config(args.config or None, pairs).DEVICE) as device:
-        predictor, cfg, provenance = open_predictor(args, pairs, device)
+        predictor, cfg, provenance, lists = open_predictor(args, pairs, device)
         config = build_eval_config(
             cfg,
             stereo=True if args.eval_stereo else False if args.eval_mono else None,
@@ -57,9 +63,17 @@ def run(args: argparse.Namespace) -> dict[str, str]:
             folder=_folder(args, cfg),
             save_predictions=args.save_predictions,
             report=args.report,
-            provenance=provenance | {"device": str(device)},
+            overwrite=args.overwrite,
+            map_metrics=tuple(args.map_metrics),
+            train_lists=lists,
+            provenance=provenance | {"hardware": hardware(device)} | {"device": str(device)},
         )
-        return evaluate_benchmarks(config, predictor, args.datasets or default_benchmarks(cfg))
+        names = args.datasets or default_benchmarks(cfg)
+        corruptions = corruption_names(args.corruptions)
+        failed = evaluate_benchmarks(config, predictor, names)
+        if corruptions:
+            _corrupted(config, predictor, [name for name in names if name not in failed], corruptions, args.kitti_c)
+        return failed
 
 
 def pairs_of(args: argparse.Namespace) -> list[str]:
@@ -70,22 +84,20 @@ def pairs_of(args: argparse.Namespace) -> list[str]:
     return [*pairs, *args.overrides]
 
 
-def open_predictor(
-    args: argparse.Namespace, pairs: Sequence[str], device: torch.device
-) -> tuple[DepthPredictor, CfgNode, dict[str, object]]:
-    """The predictor that the arguments name, its configuration, and its part of the results' provenance."""
+def open_predictor(args: argparse.Namespace, pairs: Sequence[str], device: torch.device) -> Opened:
+    """The predictor that the arguments name, and what belongs to it; see `Opened`."""
     if args.checkpoint:
         return _open_checkpoint(args.checkpoint, args.config, pairs, device)
     cfg = load_config(args.config or None, pairs)
     if args.predictions:
-        return build_predictor("files", {"path": args.predictions, "gives": args.predictions_are}), cfg, {}
+        return build_predictor("files", {"path": args.predictions, "gives": args.predictions_are}), cfg, {}, ()
     name, *options = args.predictor
-    return build_predictor(name, parse_options(options)), cfg, {"predictor": name}
+    if is_user_file(name):
+        return load_user_predictor(name, parse_options(options)), cfg, {"predictor": name}, ()
+    return build_predictor(name, parse_options(options)), cfg, {"predictor": name}, ()
 
 
-def _open_checkpoint(
-    path: str, config: str, pairs: Sequence[str], device: torch.device
-) -> tuple[DepthPredictor, CfgNode, dict[str, object]]:
+def _open_checkpoint(path: str, config: str, pairs: Sequence[str], device: torch.device) -> Opened:
     model = load_model(path, device)
     cfg = merged_config(model, config, pairs)
     model = dataclasses.replace(model, cfg=cfg)
@@ -99,7 +111,7 @@ def _open_checkpoint(
         "model_depth_range": list(depth_range(set_of(cfg), cfg)),
         "precision": cfg.SOLVER.PRECISION,
     }
-    return predictor, cfg, provenance
+    return predictor, cfg, provenance, model.train_lists or train_lists(model.cfg)
 
 
 def parse_options(words: Sequence[str]) -> dict[str, object]:
@@ -124,7 +136,11 @@ def _folder(args: argparse.Namespace, cfg: CfgNode) -> Path:
     if args.checkpoint:
         checkpoint = Path(args.checkpoint)
         return checkpoint.parent / "evaluation" / checkpoint.stem
-    return Path(cfg.OUT_DIR) / "evaluation" / (Path(args.predictions).stem if args.predictions else args.predictor[0])
+    return (
+        Path(cfg.OUT_DIR)
+        / "evaluation"
+        / (Path(args.predictions).stem if args.predictions else Path(args.predictor[0]).name.replace(":", "_"))
+    )
 
 
 def evaluate_benchmarks(config: EvalConfig, predictor: DepthPredictor, names: Sequence[str]) -> dict[str, str]:
@@ -161,6 +177,8 @@ def _dataset(name: str, config: EvalConfig) -> str:
 def _evaluate_benchmark(config: EvalConfig, predictor: DepthPredictor, name: str) -> list[Evaluation]:
     protocol = SUBMISSIONS[name].protocol if name in SUBMISSIONS else config.protocol(name)
     reader = config.reader(protocol)
+    if config.score and name not in SUBMISSIONS and not config.overwrite:
+        check_overwrite(config.folder, protocol, configuration(config, protocol, predictor, reader))
     evaluations: list[Evaluation] = []
     if name in SUBMISSIONS:
         target = config.folder / "benchmark_predictions"
@@ -176,6 +194,20 @@ def _evaluate_benchmark(config: EvalConfig, predictor: DepthPredictor, name: str
             paths.append(write_report(config.folder, evaluations, predictor, reader))
         print(f"{console_table(evaluations)}\n\n  wrote {', '.join(map(str, paths))}\n", flush=True)
     return evaluations
+
+
+def _corrupted(
+    config: EvalConfig, predictor: DepthPredictor, names: Sequence[str], corruptions: Sequence[str], folder: str
+) -> None:
+    """Every benchmark that is there, over corrupted images."""
+    for name in distinct([name for name in names if name not in SUBMISSIONS], config.variant):
+        protocol = config.protocol(name)
+        if config.absent_reason(protocol.dataset):
+            continue
+        found = evaluate_corruptions(config, protocol, predictor, config.reader(protocol), corruptions, folder)
+        _say(f"\n{found[1]}\n")
+        if distributed.is_main():
+            _say(f"  wrote {write_corruptions(config.folder, protocol, found[0])}")
 
 
 def _finish(config: EvalConfig, found: Sequence[Evaluation], missing: Mapping[str, str]) -> None:

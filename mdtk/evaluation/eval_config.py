@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from mdtk.config import check, data_sets, differences, merge_mapping, override, 
 from mdtk.config.sections import PUBLISHED_BASELINE, DataSection, EvalSection
 from mdtk.core.errors import MdtkError
 from mdtk.datasets.catalogue import absent_reason, build_eval_reader, build_reader
+from mdtk.datasets.prepare.contamination import TrainList
 from mdtk.datasets.reader import DatasetReader
 from mdtk.evaluation.baselines import Baselines
 from mdtk.evaluation.ground_truth import read_baselines
@@ -33,6 +35,7 @@ class EvalConfig:
     absent_reason: Callable[[str], str]  # dataset → why its data is not there; empty: it is
     baselines: Callable[[], Baselines] | None = None  # of the training data, read once; None: leave them out
     scale: ScaleMode = field(default_factory=ScaleMode)  # of the predictor that is evaluated
+    scale_chosen: bool = True  # False: a protocol that prescribes an alignment, or an affine predictor, decides it
     variant: str = ""  # of the protocols that are named without one
     depth_range: tuple[float, float] = (0.0, 0.0)  # metres, in place of the protocols' own; 0 0: their own
     batch_size: int = 16
@@ -44,11 +47,23 @@ class EvalConfig:
     folder: Path = Path("evaluation")  # of everything that is written
     save_predictions: bool = False  # keep the predictions in folder/predictions
     report: bool = False  # write a page with pictures for each benchmark
+    train_lists: tuple[TrainList, ...] = ()  # of the model, for what of the test frames they hold
+    map_metrics: tuple[str, ...] = ()  # keys of `map_metrics.MAP_METRICS`
+    overwrite: bool = False  # replace the results of another configuration
     provenance: Mapping[str, object] = field(default_factory=dict)  # put into every result: checkpoint, …
 
     def protocol(self, name: str) -> Protocol:
         """The protocol of that name in this evaluation's variant and depth range; an unknown name is an error."""
         return get_protocol(name, self.variant).with_range(*self.depth_range)
+
+    def scale_under(self, protocol: Protocol, kind: str) -> ScaleMode:
+        """The scale of predictions that are `kind` under a protocol: as chosen, else as one of these two has it."""
+        if self.scale_chosen:
+            return self.scale
+        wanted = {"affine_disparity": "scale_shift", "affine_depth": "marigold"}.get(kind, "")
+        if protocol.alignment and not (wanted and protocol.alignment == "none"):
+            wanted = protocol.alignment
+        return dataclasses.replace(self.scale, alignment=wanted or self.scale.alignment)
 
     def reader(self, protocol: Protocol) -> DatasetReader:
         """The dataset reader over a protocol's list; data that is not there is an error."""
@@ -69,6 +84,7 @@ def build_eval_config(
         absent_reason=lambda dataset: absent_reason(dataset, cfg),
         baselines=functools.cache(lambda: build_baselines(cfg)) if baselines else None,
         scale=build_scale(cfg, stereo),
+        scale_chosen=keys.alignment != "auto",
         depth_range=(keys.min_depth, keys.max_depth),
         batch_size=keys.batch_size,
         workers=cfg.DATA.WORKERS,

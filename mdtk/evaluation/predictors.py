@@ -43,14 +43,15 @@ class DepthPredictor(abc.ABC):
     """Predicts a map for each image of a benchmark. What it says of itself goes into every result."""
 
     frame_offsets: Sequence[Offset] = (0,)  # the frames of an entry that it looks at; 0: the entry's own
-    gives: str = "disparity"  # what `predictions` holds: scaled disparity (1 / depth) or depth
+    gives: str = "disparity"  # what `predictions` holds, a key of `alignment.KINDS`: scaled disparity (1 / depth), …
 
     @abc.abstractmethod
     def predictions(
         self, protocol: Protocol, reader: DatasetReader, batches: Sequence[Sequence[int]]
     ) -> Mapping[str, np.ndarray]:
-        """Name → map (h, w) float32 of finite, positive values, for the entries of `reader` in `batches` (indices).
+        """Name → map (h, w) float32 of finite values, for the entries of `reader` in `batches` (indices).
 
+        Disparity and depth are positive; what is affine, known up to scale and shift alone, may take any value.
         Any size will do, it is brought to the ground truth's. Missing or corrupt input raises `MdtkError`.
         """
 
@@ -144,7 +145,10 @@ class _Inverse(Mapping[str, np.ndarray]):
 def predicted_disparities(
     predictor: DepthPredictor, protocol: Protocol, reader: DatasetReader, batches: Sequence[Sequence[int]]
 ) -> Mapping[str, np.ndarray]:
-    """What a predictor gives for the entries in `batches`, as scaled disparity (h, w) by name."""
+    """What a predictor gives for the entries in `batches`: scaled disparity (h, w) by name, or affine maps as they are.
+
+    `kind_of` says which.
+    """
     maps = predictor.predictions(protocol, reader, batches)
     return _Inverse(maps) if predictor.gives == "depth" else maps
 
@@ -188,3 +192,8 @@ def build_model_predictor(
         workers=cfg.DATA.WORKERS,
         progress=progress,
     )
+
+
+def kind_of(predictor: DepthPredictor) -> str:
+    """What `predicted_disparities` holds for this predictor: disparity, affine_disparity or affine_depth."""
+    return predictor.gives if predictor.gives.startswith("affine") else "disparity"

@@ -14,6 +14,7 @@ from yacs.config import CfgNode
 from mdtk.config import config_from_text, depth_range, set_of
 from mdtk.core.errors import MdtkError
 from mdtk.core.weights import load_parts, load_shapes, read_weights
+from mdtk.datasets.prepare.contamination import TrainList, unpack
 from mdtk.geometry.depth import scaled_disparity
 from mdtk.models.system import DepthSystem, build_model
 
@@ -27,6 +28,7 @@ class LoadedModel:
     checksum: str  # sha256 of the file
     path: Path
     device: torch.device
+    train_lists: tuple[TrainList, ...] = ()  # what it was trained on, where the checkpoint or the data here says so
 
     @property
     def height(self) -> int:
@@ -82,7 +84,9 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> LoadedMo
     load_parts(system, content["model"], [], str(path))
     device = torch.device(device)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return LoadedModel(system.to(device).eval(), cfg, digest, path, device)
+    stored = content.get("meta", {}).get("train_lists", []) if isinstance(content.get("meta"), dict) else []
+    lists = tuple(unpack(one) for one in stored)
+    return LoadedModel(system.to(device).eval(), cfg, digest, path, device, lists)
 
 
 def _build(cfg: CfgNode, path: Path) -> DepthSystem:

@@ -16,6 +16,7 @@ from mdtk.core import distributed
 from mdtk.core.environment import float_settings, versions
 from mdtk.core.errors import MdtkError
 from mdtk.core.weights import load_parts, read_weights, write_weights
+from mdtk.datasets.prepare.contamination import train_lists
 from mdtk.training.state import TrainState
 
 LAST, PREV, BEST, SET_ASIDE = "last.pth", "prev.pth", "best.pth", "not_finite.pth"
@@ -43,8 +44,7 @@ def save_checkpoint(out_dir: Path, cfg: CfgNode, state: TrainState, lists: Lists
     if state.average is not None:
         training["raw_model"] = state.system.state_dict()
         training["averaged"] = state.average.count
-    meta = {**versions(), **float_settings()}
-    content = {"model": state.evaluated.state_dict(), "cfg": dump(cfg), "training": training, "meta": meta}
+    content = {"model": state.evaluated.state_dict(), "cfg": dump(cfg), "training": training, "meta": _meta(cfg)}
     last, fresh = out_dir / LAST, out_dir / f".fresh.{os.getpid()}.tmp.pth"
     try:
         _write(fresh, content)
@@ -60,8 +60,13 @@ def save_checkpoint(out_dir: Path, cfg: CfgNode, state: TrainState, lists: Lists
 
 def save_weights(path: Path, cfg: CfgNode, state: TrainState, epoch: int) -> None:
     """Only what prediction needs."""
-    meta = {**versions(), **float_settings(), "epoch": epoch, "step": state.step}
+    meta = {**_meta(cfg), "epoch": epoch, "step": state.step}
     _write(path, {"model": state.evaluated.state_dict(), "cfg": dump(cfg), "meta": meta})
+
+
+def _meta(cfg: CfgNode) -> dict[str, Any]:
+    """Versions, and the training lists, so that an evaluation can say what of its test frames they hold."""
+    return {**versions(), **float_settings(), "train_lists": [one.pack() for one in train_lists(cfg)]}
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:

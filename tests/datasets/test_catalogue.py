@@ -13,12 +13,13 @@ from mdtk.datasets.readers.kitti import KittiRaw
 
 def test_every_dataset_has_a_reader_under_its_name():
     assert set(DATASETS) == {
-        "kitti_raw", "kitti_odom", "nyuv2", "make3d", "cityscapes", "cityscapes_prepared", "sequence"
+        "kitti_raw", "kitti_odom", "nyuv2", "make3d", "cityscapes", "cityscapes_prepared", "sequence",
+        "ddad", "diode", "eth3d", "scannet", "sintel", "tum_rgbd",
     }  # fmt: skip
     for key, reader in DATASETS.items():
         assert issubclass(reader, DatasetReader)
         assert reader.key == key
-    assert len(DATASETS) == 7
+    assert len(DATASETS) == 13
 
 
 def test_roots(tmp_path, monkeypatch):

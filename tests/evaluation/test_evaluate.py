@@ -32,6 +32,8 @@ from tests.helpers.device import on_cpu
 from tests.helpers.tiny import run_tool
 from tests.helpers.tools import call_tool
 
+RANGED = "sequence_0.001-10m"  # the files of the clip, whose depth range is a key's
+
 
 def near_is_bright(images, reader):
     """A stand-in for a model, not constant."""
@@ -90,8 +92,8 @@ def test_trainings_limit_does_not_cut_an_evaluation(cfg, tmp_path):
         ([], len(score(cfg)[0].rows)),
         (["EVAL.LIMIT", "2"], 2),
     ):
-        evaluate(tmp_path / "m.pth", tmp_path, "--no_baselines", *overrides)
-        assert json.loads((tmp_path / "sequence.json").read_text())["images"] == count
+        evaluate(tmp_path / "m.pth", tmp_path, "--no_baselines", "--overwrite", *overrides)
+        assert json.loads((tmp_path / f"{RANGED}.json").read_text())["images"] == count
 
 
 def test_median_map_is_left_out_with_its_reason(tiny_recipe):
@@ -145,15 +147,18 @@ def test_results_on_disk(checkpoint, written):
     tmp_path, printed = written
     assert "sequence (0.001 … 10 m): your own frames" in printed
     assert "Summary" in printed
-    content = json.loads((tmp_path / "sequence.json").read_text())
+    content = json.loads((tmp_path / f"{RANGED}.json").read_text())
     assert content["protocol_description"]["clamp"].startswith("after alignment, predictions below 0.001 m")
     assert content["checkpoint_sha256"] == load_model(checkpoint).checksum
     assert set(content["results"]) == {"model", CONSTANT, MEDIAN_MAP}
-    with (tmp_path / "sequence.csv").open() as file:
+    with (tmp_path / f"{RANGED}.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["predictor"] == "model"]
     mean = np.mean([float(row["abs_rel"]) for row in rows])
     assert mean == pytest.approx(content["results"]["model"]["metrics"]["abs_rel"], rel=1e-12)
-    assert json.loads((tmp_path / "summary.json").read_text())["benchmarks"]["sequence"] == content
+    assert (
+        json.loads((tmp_path / f"{RANGED}.json".replace("sequence", "summary")).read_text())["benchmarks"]["sequence"]
+        == content
+    )
     stack = np.load(tmp_path / "predictions" / "sequence.npy")
     names = (tmp_path / "predictions" / "sequence.txt").read_text().splitlines()
     assert (len(stack), names) == (len(rows), [row["name"] for row in rows])
@@ -167,12 +172,12 @@ def test_saved_predictions_score_the_same(checkpoint, written, tiny_recipe, tmp_
         options = ("--predictions", form, "--config", tiny_recipe, "--output", tmp_path / out)
         call_tool("evaluate", *options, "EVAL.MAX_DEPTH", "10")
     folders = (tmp_path / "a", tmp_path / "b", written[0])
-    results = [json.loads((folder / "sequence.json").read_text())["results"] for folder in folders]
+    results = [json.loads((folder / f"{RANGED}.json").read_text())["results"] for folder in folders]
     assert results[0] == results[1] == results[2]
 
 
 def test_report_is_self_contained(written):
-    page = (written[0] / "sequence.html").read_text()
+    page = (written[0] / f"{RANGED}.html").read_text()
     assert not re.search(r'(src|href)="(?!data:)', page)
     assert "url(" not in page
     pictures = re.findall(r"data:image/png;base64,([A-Za-z0-9+/=]{200,})", page)
@@ -186,7 +191,7 @@ def test_report_is_self_contained(written):
 @on_cpu
 def test_two_processes_write_the_same_rows(checkpoint, written, tmp_path):
     run_tool("evaluate", "--checkpoint", checkpoint, "--output", tmp_path, "--save_predictions", processes=2)
-    for name in ("sequence.csv", "sequence.json", "summary.csv", "predictions/sequence.npy"):
+    for name in (f"{RANGED}.csv", f"{RANGED}.json", "summary_0.001-10m.csv", "predictions/sequence.npy"):
         assert (written[0] / name).read_bytes() == (tmp_path / name).read_bytes(), name
 
 
@@ -196,7 +201,7 @@ def test_what_is_not_there_is_named(checkpoint, tmp_path, capsys, monkeypatch):
     printed = capsys.readouterr().out
     assert re.search(r"not there: make3d: data root of make3d not found: \S*make3d; set ROOTS.MAKE3D", printed)
     assert "no result: make3d" in printed
-    assert list(json.loads((tmp_path / "out" / "summary.json").read_text())["missing"]) == ["make3d"]
+    assert list(json.loads((tmp_path / "out" / "summary_0.001-10m.json").read_text())["missing"]) == ["make3d"]
     with pytest.raises(MdtkError, match="none of the benchmarks asked for is there"):
         evaluate(checkpoint, tmp_path / "out", "--datasets", "make3d")
 
@@ -288,3 +293,27 @@ def test_submission_pngs_and_their_predictions(tiny_world, tiny_recipe, tmp_path
     pngs = sorted((tmp_path / "out" / "benchmark_predictions").iterdir())
     assert len(names) == len(stack) == len(pngs) > 0
     np.testing.assert_array_equal(np.asarray(Image.open(pngs[-1])), submission_png(KITTI_BENCHMARK, stack[-1]))
+
+
+def test_another_range_writes_other_files_and_nothing_is_replaced_unasked(checkpoint, tmp_path, capsys):
+    evaluate(checkpoint, tmp_path, "--no_baselines")
+    first = (tmp_path / f"{RANGED}.json").read_bytes()
+    evaluate(checkpoint, tmp_path, "--no_baselines")  # the same configuration again is the same result
+    evaluate(checkpoint, tmp_path, "--no_baselines", "EVAL.MAX_DEPTH", "3")
+    assert {path.name for path in tmp_path.glob("sequence*.json")} == {f"{RANGED}.json", "sequence_0.001-3m.json"}
+    assert {path.name for path in tmp_path.glob("summary*.txt")} == {"summary_0.001-10m.txt", "summary_0.001-3m.txt"}
+    capsys.readouterr()
+    evaluate(checkpoint, tmp_path, "--no_baselines", "--alignment", "scale")
+    message = "holds the result of another configuration (alignment: median, now scale); give --overwrite"
+    assert message in capsys.readouterr().err
+    assert (tmp_path / f"{RANGED}.json").read_bytes() == first
+    evaluate(checkpoint, tmp_path, "--no_baselines", "--alignment", "scale", "--overwrite")
+    assert json.loads((tmp_path / f"{RANGED}.json").read_text())["results"]["model"]["alignment"] == "scale"
+
+
+def test_provenance_names_hardware_and_training_list(checkpoint, tmp_path, capsys):
+    evaluate(checkpoint, tmp_path, "--no_baselines")
+    content = json.loads((tmp_path / f"{RANGED}.json").read_text())
+    assert content["hardware"].keys() >= ({"gpu", "tf32_cudnn"} if "gpu" in content["hardware"] else {"threads"})
+    assert content["contamination"]["text"] == "not known: frames of one's own have no list to compare"
+    assert content["configuration"]["list_sha256"] == content["list_sha256"]

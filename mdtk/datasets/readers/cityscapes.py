@@ -98,6 +98,10 @@ class Cityscapes(DatasetReader):
         paths = [find_image(self._home(package, city) / name) for package in ("leftImg8bit_sequence", "leftImg8bit")]
         return self.inside(next((path for path in paths if is_file(path)), paths[0]))
 
+    def recording(self, index: int) -> str:
+        """See `DatasetReader.recording`: the sequence of a city."""
+        return parse_line(self.lines[index], self.key, index + 1)[1]
+
     def files(self, index: int, offsets: Sequence[Offset]) -> list[Path]:
         city, sequence, frame = self._parsed(index)
         if STEREO in offsets:

@@ -66,6 +66,10 @@ class _KittiReader(DatasetReader):
                 f"{self.key} list, line {index + 1}: cannot read '{self.lines[index]}'; a line is '{self.form}'"
             ) from error
 
+    def recording(self, index: int) -> str:
+        """See `DatasetReader.recording`: the drive or the sequence."""
+        return self.entry(index).folder
+
     @abc.abstractmethod
     def image_stem(self, folder: str, frame: int, camera: int) -> Path:
         """The path of an image without its suffix."""

@@ -90,6 +90,10 @@ class SequenceReader(DatasetReader):
             return "DATA.SEQUENCE.PATHS is empty; name folders of frames or video files"
         return ""
 
+    def recording(self, index: int) -> str:
+        """See `DatasetReader.recording`: the clip."""
+        return self.clips[self.entries[index][0]].name
+
     def files(self, index: int, offsets: Sequence[Offset]) -> list[Path]:
         """The image files of the entry at `offsets`, in strides. Raises `MdtkError` for one that does not exist."""
         clip_index, frame = self.entries[index]

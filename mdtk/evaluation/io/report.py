@@ -15,7 +15,7 @@ from PIL import Image
 from mdtk import viz
 from mdtk.core.files import write_text
 from mdtk.datasets.reader import DatasetReader
-from mdtk.evaluation.io.external import file_stem
+from mdtk.evaluation.io.results import result_stem
 from mdtk.evaluation.predictors import DepthPredictor, predicted_disparities
 from mdtk.evaluation.scoring.evaluator import Evaluation
 from mdtk.evaluation.scoring.metrics import METRICS
@@ -26,7 +26,7 @@ ERROR_LIMIT = 0.3  # relative error of the error map's last colour
 WIDTH = 480  # of a picture, pixels
 BARS = 30  # of the histogram
 
-_STYLE = """
+STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1080px; padding: 0 1rem; color: #1c2126;
        background: #fff; }
 h1 { font-size: 1.5rem; margin-bottom: 0; } h2 { font-size: 1.15rem; margin-top: 2.2rem; }
@@ -71,8 +71,8 @@ def write_report(
         "<h2>Where it comes from</h2>",
         _table(model.provenance),
     ]
-    path = folder / f"{file_stem(model.protocol.key)}.html"
-    head = f"<meta charset=utf-8><title>{html.escape(model.protocol.label)}</title><style>{_STYLE}</style>"
+    path = folder / f"{result_stem(model.protocol)}.html"
+    head = f"<meta charset=utf-8><title>{html.escape(model.protocol.label)}</title><style>{STYLE}</style>"
     write_text(path, f'<!doctype html><html lang="en"><head>{head}</head><body>{"".join(body)}</body></html>\n')
     return path
 
@@ -91,7 +91,7 @@ def choose_rows(rows: Sequence[Row], count: int = PICTURES) -> dict[str, list[Ro
 
 
 def _results(evaluations: Sequence[Evaluation]) -> str:
-    metrics = list(evaluations[0].rows[0].metrics)
+    metrics = [name for name in evaluations[0].rows[0].metrics if name in METRICS]
     best = {
         name: (max if METRICS[name].higher_is_better else min)(one.means[name] for one in evaluations)
         for name in metrics
@@ -140,7 +140,7 @@ def _histogram(evaluation: Evaluation) -> str:
 def _figure(evaluation: Evaluation, row: Row, reader: DatasetReader, predictor: DepthPredictor) -> str:
     pictures = picture_row(evaluation, row, reader, predictor)
     cells = "".join(
-        f'<div><img alt="{label}" src="data:image/png;base64,{_png(picture)}"><span>{label}</span></div>'
+        f'<div><img alt="{label}" src="data:image/png;base64,{png_base64(picture)}"><span>{label}</span></div>'
         for label, picture in pictures.items()
     )
     numbers = ", ".join(f"{name} {row.metrics[name]:.3f}" for name in ("abs_rel", "rmse", "a1") if name in row.metrics)
@@ -155,9 +155,9 @@ def picture_row(
     protocol = evaluation.protocol
     disparity = predicted_disparities(predictor, protocol, reader, [[row.index]])[row.name]
     truth = reader.ground_truth(row.index, protocol.ground_truth)
-    truth = protocol.frame.cut(truth, row.name) if protocol.frame else truth
+    truth = protocol.cut(truth, row.name)
     valid = protocol.valid(truth)
-    depth = aligned_depth(protocol, evaluation.scale, row, disparity)
+    depth = aligned_depth(protocol, evaluation.scale, row, disparity, evaluation.kind)
     image = np.asarray(reader.images(row.index, [0])[0])
     grow = 0 if valid.mean() > 0.3 else max(1, round(truth.shape[1] / WIDTH))  # sparse points stay visible when shrunk
     shown = np.where(valid, truth, 0.0)
@@ -185,7 +185,8 @@ def _height(image: np.ndarray) -> int:
     return max(1, round(image.shape[0] * WIDTH / image.shape[1]))
 
 
-def _png(picture: np.ndarray) -> str:
+def png_base64(picture: np.ndarray) -> str:
+    """A picture (h, w, 3) uint8 as the base64 text of a PNG."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, "PNG", optimize=True)
     return base64.b64encode(buffer.getvalue()).decode()

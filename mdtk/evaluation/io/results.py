@@ -8,11 +8,14 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from mdtk.core.errors import MdtkError
 from mdtk.core.files import atomic_write, write_text
 from mdtk.evaluation.io.external import file_stem
 from mdtk.evaluation.scoring.evaluator import Evaluation
 from mdtk.evaluation.scoring.metrics import METRICS
+from mdtk.evaluation.scoring.protocols import Protocol
 
+_PLACE = ("valid_pixels", "scale", "shift", "height", "width")  # the last columns of a CSV
 # Columns of the summary, in the order of papers; a benchmark fills those that its protocol reports
 SUMMARY = ("abs_rel", "sq_rel", "rmse", "rmse_log", "rmse_log10", "log10", "a1", "a2", "a3")
 
@@ -41,9 +44,12 @@ def console_table(evaluations: Sequence[Evaluation]) -> str:
     """One protocol's table: a line per predictor, under a head that says what was compared."""
     first = evaluations[0]
     protocol, steps = first.protocol, first.protocol.describe()
-    metrics = list(first.rows[0].metrics)
+    metrics = [name for name in first.rows[0].metrics if name in METRICS]
     rows = [["", *metrics]]
     rows += [[one.predictor, *(f"{one.means[metric]:.4f}" for metric in metrics)] for one in evaluations]
+    on_maps = [name for name in first.rows[0].metrics if name not in METRICS]
+    below = [["on maps", *(one.predictor for one in evaluations)]]
+    below += [[name, *(f"{one.means[name]:.4f}" for one in evaluations)] for name in on_maps]
     lines = [
         f"{protocol.label}: {protocol.title}",
         f"  {len(first.rows)} images, {first.valid_pixels:,} valid pixels ({steps['valid_pixels']})",
@@ -53,10 +59,12 @@ def console_table(evaluations: Sequence[Evaluation]) -> str:
     ]
     if first.empty:
         lines.append(f"  left out, no valid pixel: {len(first.empty)} images ({', '.join(first.empty[:3])} …)")
+    if "contamination" in first.provenance:
+        lines.append(f"  training: {dict(first.provenance['contamination'])['text']}")  # type: ignore[call-overload]
     baselines = str(first.provenance.get("baseline_predictors", ""))
     if baselines.startswith("left out"):
         lines.append(f"  baseline predictor median map {baselines}")
-    return "\n".join([*lines, "", align_columns(rows)])
+    return "\n".join([*lines, "", align_columns(rows), *(["", align_columns(below)] if on_maps else [])])
 
 
 def summary_table(evaluations: Sequence[Evaluation]) -> str:
@@ -87,7 +95,7 @@ def to_json(evaluations: Sequence[Evaluation]) -> dict:
         "depth_min": protocol.depth_min,
         "depth_max": None if math.isinf(protocol.depth_max) else protocol.depth_max,
         "crop": protocol.describe()["crop"],
-        "metric_descriptions": {name: METRICS[name].description for name in first.rows[0].metrics},
+        "metric_descriptions": {name: METRICS[name].description for name in first.rows[0].metrics if name in METRICS},
         **first.provenance,
         "images_evaluated": len(first.rows),
         "images_without_valid_pixel": list(first.empty),
@@ -98,9 +106,11 @@ def to_json(evaluations: Sequence[Evaluation]) -> dict:
 
 def _result(evaluation: Evaluation) -> dict:
     return {
-        "metrics": evaluation.means,
+        "metrics": {name: None if math.isnan(value) else value for name, value in evaluation.means.items()},
         "published_order": list(evaluation.protocol.metrics),
         "alignment": evaluation.scale.alignment,
+        "alignment_row": evaluation.scale.row.fields(),
+        "predictions_are": evaluation.kind,
         "factor": evaluation.scale.factor,
         "scale_mode": evaluation.scale.describe(),
         "scale_ratio_median": evaluation.ratio_median,
@@ -119,17 +129,48 @@ def write_csv(path: Path, evaluations: Sequence[Evaluation]) -> None:
     metrics = list(evaluations[0].rows[0].metrics)
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(["predictor", "index", "name", *metrics, "valid_pixels", "scale", "shift", "height", "width"])
+        writer.writerow(["predictor", "index", "name", "recording", *metrics, *_PLACE])
         for one in evaluations:
             for row in one.rows:
                 values = [repr(row.metrics[metric]) for metric in metrics]
                 scale = [row.valid_pixels, repr(row.scale), repr(row.shift), row.height, row.width]
-                writer.writerow([cell(one.predictor), row.index, cell(row.name), *values, *scale])
+                writer.writerow([cell(one.predictor), row.index, cell(row.name), cell(row.recording), *values, *scale])
+
+
+def result_stem(protocol: Protocol) -> str:
+    """The name of a protocol's files, which another depth range changes: "kitti_eigen_monodepth2_0.001-50m"."""
+    return file_stem(protocol.key) + range_suffix(protocol)
+
+
+def range_suffix(protocol: Protocol) -> str:
+    """ "_0.001-50m" where the depth range was changed by key, else empty."""
+    return f"_{protocol.depth_min:g}-{protocol.depth_max:g}m" if protocol.range_changed else ""
+
+
+def check_overwrite(folder: Path, protocol: Protocol, configuration: Mapping[str, object]) -> None:
+    """Raises `MdtkError` if `folder` holds a result of the protocol that another configuration made.
+
+    A result of an older version, which does not say what made it, counts as another one.
+    """
+    path = folder / f"{result_stem(protocol)}.json"
+    if not path.is_file():
+        return
+    try:
+        stored = json.loads(path.read_text(encoding="utf-8")).get("configuration", {})
+    except ValueError as error:
+        raise MdtkError(f"{path}: is no result ({error}); give --overwrite to replace it") from error
+    changed = [key for key, value in configuration.items() if stored.get(key) != value]
+    if changed:
+        key = changed[0]
+        raise MdtkError(
+            f"{path} holds the result of another configuration ({key}: {stored.get(key)}, now {configuration[key]}); "
+            "give --overwrite to replace it, or another --output"
+        )
 
 
 def write_results(folder: Path, evaluations: Sequence[Evaluation]) -> list[Path]:
     """<folder>/<protocol>.json and <protocol>.csv of one protocol's predictors."""
-    stem = file_stem(evaluations[0].protocol.key)
+    stem = result_stem(evaluations[0].protocol)
     paths = [folder / f"{stem}.json", folder / f"{stem}.csv"]
     write_text(paths[0], json.dumps(to_json(evaluations), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     write_csv(paths[1], evaluations)
@@ -138,7 +179,9 @@ def write_results(folder: Path, evaluations: Sequence[Evaluation]) -> list[Path]
 
 def write_summary(folder: Path, evaluations: Sequence[Evaluation], missing: Mapping[str, str]) -> list[Path]:
     """<folder>/summary.json|csv|txt|tex over all protocols; `missing`: benchmark → why it has no result."""
-    paths = [folder / f"summary.{suffix}" for suffix in ("json", "csv", "txt", "tex")]
+    ranges = {range_suffix(one.protocol) for one in evaluations}
+    name = "summary" + (ranges.pop() if len(ranges) == 1 else "")
+    paths = [folder / f"{name}.{suffix}" for suffix in ("json", "csv", "txt", "tex")]
     content = {
         "benchmarks": {ones[0].protocol.key: to_json(ones) for ones in group(evaluations)},
         "missing": dict(missing),

@@ -11,7 +11,7 @@ from PIL import Image
 
 from mdtk.core.files import atomic_write
 from mdtk.evaluation.scoring.protocols import Submission
-from mdtk.evaluation.scoring.score import check_disparity
+from mdtk.evaluation.scoring.score import check_prediction
 
 
 def submission_png(row: Submission, disparity: np.ndarray) -> np.ndarray:
@@ -30,6 +30,6 @@ def export(
 ) -> None:
     """Writes <folder>/%010d.png for every name, numbered by its place in the list."""
     for index, name in zip(indices, names, strict=True):
-        check_disparity(predictions[name], name)
+        check_prediction(predictions[name], name)
         with atomic_write(folder / f"{index:010d}.png") as temporary:
             Image.fromarray(submission_png(row, predictions[name])).save(temporary)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol as Interface
 from typing import TypeVar
 
 import numpy as np
 
 from mdtk.core.errors import MdtkError
-from mdtk.evaluation.scoring.alignment import median as median_of
+from mdtk.evaluation.scoring.alignment import check_kind, combine, summarise
+from mdtk.evaluation.scoring.fits import Solution, Summary
+from mdtk.evaluation.scoring.fits import median as median_of
+from mdtk.evaluation.scoring.map_metrics import MAP_METRICS, Maps
+from mdtk.evaluation.scoring.metrics import METRICS
 from mdtk.evaluation.scoring.protocols import Protocol
-from mdtk.evaluation.scoring.score import Pair, Row, ScaleMode, pair, pair_ratio, score
+from mdtk.evaluation.scoring.score import Pair, Row, ScaleMode, aligned_depth, pair, score
 
 MODEL = "model"  # label of the predictor that is evaluated, whatever it is; the baseline predictors have others
 GroundTruth = Iterable[tuple[int, str, np.ndarray]]  # (place in the list, name, depth (H, W) in metres)
@@ -33,10 +37,26 @@ def alone(make: Callable[[], list[T]]) -> list[T]:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A predictor's output: name → scaled disparity (h, w), 1/depth, and what is done about its scale."""
+    """A predictor's output: name → map (h, w) of `kind`, and what is done about its scale.
+
+    `kind` is disparity (1 / depth), or affine_disparity or affine_depth, which are known up to scale and shift alone.
+    """
 
     predictions: Mapping[str, np.ndarray]
     scale: ScaleMode
+    kind: str = "disparity"
+
+
+@dataclass(frozen=True)
+class MapChoice:
+    """The metrics on maps that are computed, and where K comes from."""
+
+    names: tuple[str, ...]
+    intrinsics: Callable[[int, np.ndarray, Protocol], np.ndarray]  # (index, whole truth, protocol) → its K (3, 3)
+
+    def __post_init__(self) -> None:
+        for name in self.names:
+            MAP_METRICS.find(name, "--map_metrics")
 
 
 @dataclass(frozen=True)
@@ -47,13 +67,18 @@ class Evaluation:
     predictor: str
     scale: ScaleMode
     rows: tuple[Row, ...]
+    kind: str = "disparity"  # what the predictions were; see `Candidate`
     empty: tuple[str, ...] = ()  # images left out because no ground-truth pixel is valid
     provenance: dict[str, object] = field(default_factory=dict)  # checkpoint, versions, list, image format …
 
     @property
     def means(self) -> dict[str, float]:
-        """Each metric's mean over images."""
-        return {name: float(np.mean([row.metrics[name] for row in self.rows])) for name in self.rows[0].metrics}
+        """Each metric's mean over images; a metric on maps may lack a value (NaN) on some, or on all of them."""
+        values = {name: np.array([row.metrics[name] for row in self.rows]) for name in self.rows[0].metrics}
+        return {
+            name: float(np.mean(one if name in METRICS or np.isnan(one).all() else one[~np.isnan(one)]))
+            for name, one in values.items()
+        }
 
     @property
     def valid_pixels(self) -> int:
@@ -80,14 +105,19 @@ def evaluate(
     ground_truth: GroundTruth,
     scale: ScaleMode = DEFAULT_SCALE,
     skip_empty: bool = False,
+    kind: str = "disparity",
+    recording: Callable[[int], str] = str,
 ) -> Evaluation:
-    """Scores `predictions` (name → scaled disparity (h, w), 1/depth) under `protocol`.
+    """Scores `predictions` (name → map (h, w) of `kind`, see `Candidate`) under `protocol`.
 
-    `ground_truth` yields (index, name, depth) and is gone through twice with the alignment global_median, so it must be
-    a collection then. A name without prediction is an error that names it, and so is an image without a valid pixel,
-    unless `skip_empty` leaves such images out (their names are kept).
+    `ground_truth` yields (index, name, depth) and is gone through twice where the alignment's scope is wider than the
+    image, so it must be a collection then; `recording` gives the drive or scene of an index.
+    A name without prediction is an error that names it, and so is an image without a valid pixel, unless `skip_empty`
+    leaves such images out (their names are kept).
     """
-    return evaluate_all(protocol, {MODEL: Candidate(predictions, scale)}, ground_truth, skip_empty)[MODEL]
+    return evaluate_all(
+        protocol, {MODEL: Candidate(predictions, scale, kind)}, ground_truth, skip_empty, recording=recording
+    )[MODEL]
 
 
 def evaluate_all(
@@ -96,41 +126,58 @@ def evaluate_all(
     ground_truth: GroundTruth,
     skip_empty: bool = False,
     gather: Gather = alone,
+    recording: Callable[[int], str] = str,
+    maps: MapChoice | None = None,
 ) -> dict[str, Evaluation]:
     """Several predictors under one protocol; the ground truth is read once for all of them. See `evaluate`.
 
     `gather` joins the rows of several processes, each with its part of the ground truth: `sharding.together`.
     """
-    ratios = _global_ratios(protocol, candidates, ground_truth, skip_empty, gather)
+    for candidate in candidates.values():
+        check_kind(candidate.scale.row, candidate.kind)
+    shared = _shared_fits(protocol, candidates, ground_truth, skip_empty, gather, recording)
 
     def rows_here() -> list[tuple[str, Row]]:
         found = []
-        for index, name, pairs in _pairs(protocol, candidates, ground_truth, skip_empty):
+        for index, name, depth_gt, pairs in _pairs(protocol, candidates, ground_truth, skip_empty):
             for label, both in pairs.items():
-                alignment = candidates[label].scale.alignment
-                found.append((label, score(protocol, index, name, both, alignment, ratios.get(label, 1.0))))
+                scale, of = candidates[label].scale, recording(index)
+                solution = shared.get((label, _group(scale, of)))
+                row = score(protocol, index, name, both, scale.alignment, solution, of)
+                if maps and row.valid_pixels:
+                    row = _with_maps(protocol, row, candidates[label], depth_gt, maps)
+                found.append((label, row))
         return found
 
     rows = gather(rows_here)
     by_label = {label: [row for owner, row in rows if owner == label] for label in candidates}
-    return {
-        label: Evaluation(protocol, label, candidate.scale, *_in_order(protocol, by_label[label]))
-        for label, candidate in candidates.items()
-    }
+    return {label: _evaluation(protocol, label, candidate, by_label[label]) for label, candidate in candidates.items()}
 
 
 def _pairs(
     protocol: Protocol, candidates: Mapping[str, Candidate], ground_truth: GroundTruth, skip_empty: bool
-) -> Iterator[tuple[int, str, dict[str, Pair]]]:
+) -> Iterator[tuple[int, str, np.ndarray, dict[str, Pair]]]:
     for index, name, depth_gt in ground_truth:
         pairs = {}
         for label, candidate in candidates.items():
             if name not in candidate.predictions:
                 raise MdtkError(f"{protocol.key}: no prediction for {name}; predict every image of {protocol.split}")
-            pairs[label] = pair(protocol, name, candidate.predictions[name], depth_gt, candidate.scale.factor)
+            pairs[label] = pair(
+                protocol, name, candidate.predictions[name], depth_gt, candidate.scale.factor, candidate.kind
+            )
             if not (pairs[label].gt.size or skip_empty):
                 raise MdtkError(_no_valid_pixel(protocol, name))
-        yield index, name, pairs
+        yield index, name, depth_gt, pairs
+
+
+def _with_maps(protocol: Protocol, row: Row, candidate: Candidate, depth_gt: np.ndarray, maps: MapChoice) -> Row:
+    """The row with the metrics on maps that are asked for."""
+    gt = protocol.cut(depth_gt, row.name).astype(np.float64)
+    pred = aligned_depth(protocol, candidate.scale, row, candidate.predictions[row.name], candidate.kind)
+    pred = np.where(np.isfinite(pred), pred, 1e6)  # infinitely far is far; a cloud has no place for it
+    seen = Maps(gt, pred, protocol.valid(gt), maps.intrinsics(row.index, depth_gt, protocol))
+    extra = {name: value for one in maps.names for name, value in MAP_METRICS[one].function(seen).items()}
+    return replace(row, metrics=row.metrics | extra)
 
 
 def _no_valid_pixel(protocol: Protocol, name: str) -> str:
@@ -140,36 +187,50 @@ def _no_valid_pixel(protocol: Protocol, name: str) -> str:
     )
 
 
-def _global_ratios(
+def _group(scale: ScaleMode, recording: str) -> str:
+    """What one scale and shift serve: the recording, or everything."""
+    return recording if scale.row.scope == "sequence" else ""
+
+
+def _shared_fits(
     protocol: Protocol,
     candidates: Mapping[str, Candidate],
     ground_truth: GroundTruth,
     skip_empty: bool,
     gather: Gather,
-) -> dict[str, float]:
-    """One ratio for each predictor whose alignment is global_median."""
-    asked = {
-        label: candidate for label, candidate in candidates.items() if candidate.scale.alignment == "global_median"
-    }
+    recording: Callable[[int], str],
+) -> dict[tuple[str, str], Solution]:
+    """(label, group) → one scale and shift, for each predictor whose alignment is over more than an image."""
+    asked = {label: candidate for label, candidate in candidates.items() if candidate.scale.row.scope != "image"}
     if not asked:
         return {}
 
-    def ratios_here() -> list[tuple[str, float]]:
-        return [
-            (label, pair_ratio(protocol, both))
-            for _, _, pairs in _pairs(protocol, asked, ground_truth, skip_empty)
-            for label, both in pairs.items()
-            if both.gt.size
-        ]
+    def summaries_here() -> list[tuple[str, str, int, Summary]]:
+        found = []
+        for index, _, _, pairs in _pairs(protocol, asked, ground_truth, skip_empty):
+            for label, both in pairs.items():
+                scale = asked[label].scale
+                if both.gt.size:
+                    summary = summarise(scale.row, both.gt, both.pred, protocol.median, both.given)
+                    found.append((label, _group(scale, recording(index)), index, summary))
+        return found
 
-    found = gather(ratios_here)
-    return {label: _median_ratio(protocol, [value for owner, value in found if owner == label]) for label in asked}
-
-
-def _median_ratio(protocol: Protocol, ratios: Sequence[float]) -> float:
-    if not ratios:
+    # In the order of the list, so that sums are the same to the last bit whatever the number of processes
+    found = sorted(gather(summaries_here), key=lambda item: item[2])
+    if not found:
         raise MdtkError(f"{protocol.key}: no image with a valid ground-truth pixel; check the data")
-    return median_of(np.array(ratios), protocol.median)
+    groups: dict[tuple[str, str], list[Summary]] = {}
+    for label, group, _, summary in found:
+        groups.setdefault((label, group), []).append(summary)
+    return {
+        (label, group): combine(asked[label].scale.row, several, protocol.median)
+        for (label, group), several in groups.items()
+    }
+
+
+def _evaluation(protocol: Protocol, label: str, candidate: Candidate, rows: Sequence[Row]) -> Evaluation:
+    scored, empty = _in_order(protocol, rows)
+    return Evaluation(protocol, label, candidate.scale, scored, candidate.kind, empty)
 
 
 def _in_order(protocol: Protocol, rows: Sequence[Row]) -> tuple[tuple[Row, ...], tuple[str, ...]]:

@@ -15,7 +15,7 @@ import numpy as np
 from mdtk.core.errors import MdtkError
 from mdtk.core.registry import Registry
 from mdtk.evaluation.scoring.metrics import SEVEN
-from mdtk.evaluation.scoring.regions import Box, Frame
+from mdtk.evaluation.scoring.regions import Box, Frame, Window
 
 INTERPOLATIONS = {
     "bilinear": "bilinearly as OpenCV does (pixel centres at half-integers, corners not aligned)",
@@ -44,6 +44,8 @@ class Protocol:
     clamp: tuple[float | None, float | None]  # of the aligned prediction
     metrics: tuple[str, ...] = SEVEN
     frame: Frame | None = None
+    window: Window | None = None  # of the ground truth, cut before the crop; see `score.depth_at` for predictions
+    alignment: str = ""  # that the protocol prescribes, where EVAL.ALIGNMENT is auto; empty: as the model was trained
     crop: Box | None = None  # of the ground truth within the frame
     ratio_ddof: int = 0  # of the spread of scale ratios, std(ratio / median ratio)
     wider_split: str = ""  # a list that holds this one: predictions for all of it are scored on this one
@@ -69,6 +71,11 @@ class Protocol:
         clamp = (low or self.clamp[0], high or self.clamp[1])
         return replace(self, depth_min=depth_min, depth_max=depth_max, clamp=clamp, range_changed=True)
 
+    def cut(self, depth_gt: np.ndarray, name: str) -> np.ndarray:
+        """The part of a whole ground truth (H, W) that is scored, before the crop: its window, then its frame."""
+        depth_gt = self.window.cut(depth_gt, name) if self.window else depth_gt
+        return self.frame.cut(depth_gt, name) if self.frame else depth_gt
+
     def valid(self, depth_gt: np.ndarray) -> np.ndarray:
         """The pixels that count (H, W) bool: in range and in the crop."""
         mask = (depth_gt > self.depth_min) & (depth_gt < self.depth_max)
@@ -91,6 +98,8 @@ class Protocol:
             "data": f"{self.dataset}, list {self.split}, ground truth {self.ground_truth or 'of the data set'}",
             "ground_truth_frame": f"{self.frame.box.describe()} of {self.frame.full[1]}x{self.frame.full[0]}"
             if self.frame
+            else self.window.describe() + "; predictions of the whole image are cut like the ground truth"
+            if self.window
             else "the whole ground truth",
             "prediction": f"predicted disparity is resized to the ground truth's size, {inverse}"
             if self.resized == "disparity"
@@ -99,6 +108,7 @@ class Protocol:
             "valid_pixels": f"{bounds}" + (", within the crop" if self.crop else ", no crop"),
             "crop": self.crop.describe() if self.crop else "none",
             "median": MEDIANS[self.median],
+            "alignment": self.alignment or "as the model was trained",
             "clamp": f"after alignment, predictions {' and '.join(ends)}" if ends else "none",
             "metrics": ", ".join(self.metrics) + "; per image, then the mean over images",
             "ratio_spread": f"std(ratio / median ratio), ddof {self.ratio_ddof}",
@@ -149,6 +159,9 @@ class Submission:
     png_scale: float = 256.0
 
 
+# Of Eigen et al. 2014, as Marigold uses it
+EIGEN_CROP = Box((0.3324324, 0.91351351), (0.0359477, 0.96405229), "fraction")
+KB_WINDOW = Window(352, 1216)
 # Of Garg et al. 2016, as Eigen's split uses it
 GARG = Box((0.40810811, 0.99189189), (0.03594771, 0.96405229), "fraction")
 NYU_FRAME = Frame((480, 640), Box((44, 471), (40, 601)))
@@ -208,6 +221,39 @@ _NYU = Protocol(
 )
 _NYU_BDEDEPTH: dict[str, Any] = {"depth_max": 10.0, "resized": "depth", "clamp": (None, 10.0), "metrics": SEVEN}
 _NYU_BDEDEPTH |= {"variant": "bdedepth", "median": "torch", "ratio_ddof": 1}
+_SUPERVISED = replace(
+    _IMPROVED,
+    variant="supervised",
+    title="KITTI, improved ground truth (652), as supervised models print it: KB crop 352x1216 with Garg's crop on it",
+    depth_min=1e-3,
+    depth_max=80.0,
+    resized="depth",
+    crop=GARG,
+    window=KB_WINDOW,
+    alignment="none",
+)
+_KITTI_MARIGOLD = replace(
+    _SUPERVISED,
+    name="kitti",
+    variant="marigold",
+    title="KITTI, improved ground truth (652), as Marigold prints it: KB crop 352x1216 with Eigen's crop on it",
+    depth_min=1e-5,
+    clamp=(1e-5, 80.0),
+    crop=EIGEN_CROP,
+    alignment="marigold",
+)
+_NYU_SUPERVISED = replace(
+    _NYU,
+    variant="supervised",
+    title="NYU Depth v2, labelled test images (654), as supervised models print it: rows 45 to 471, columns 41 to 601",
+    depth_min=1e-3,
+    depth_max=10.0,
+    resized="depth",
+    interpolation="bilinear",
+    clamp=(1e-3, 10.0),
+    crop=Box((1, 427), (1, 561)),  # within the frame, which starts at row 44 and column 40
+    alignment="none",
+)
 _MAKE3D = Protocol(
     name="make3d",
     variant="monodepth2",
@@ -249,6 +295,49 @@ _SEQUENCE = Protocol(
     median="numpy",
     clamp=(1e-3, 80.0),
 )
+
+
+def _zero_shot(
+    name: str, variant: str, title: str, split: str, low: float, high: float, alignment: str = "", dataset: str = ""
+) -> Protocol:
+    """A row over a set that models are not trained on: depth resized bilinearly, no crop, one range of metres."""
+    ends = {"depth_min": low, "depth_max": high, "clamp": (low, None if math.isinf(high) else high)}
+    fixed: dict[str, Any] = {"ground_truth": "", "crop": None, "resized": "depth", "alignment": alignment, **ends}
+    return replace(_EIGEN, name=name, variant=variant, title=title, dataset=dataset or name, split=split, **fixed)
+
+
+_ZERO_SHOT = (
+    _zero_shot("ddad", "slowtv", "DDAD, front camera, up to 250 m", "ddad/val", 1e-3, 250.0),
+    _zero_shot("ddad", "sc_depth", "DDAD, front camera, 0.1 to 200 m", "ddad/val", 0.1, 200.0),
+    _zero_shot("diode", "marigold", "DIODE, validation (771)", "diode/val", 0.6, 350.0, "marigold"),
+    _zero_shot("diode_indoor", "marigold", "DIODE, indoor (325)", "diode/val_indoor", 0.6, 350.0, "marigold", "diode"),
+    _zero_shot(
+        *("diode_outdoor", "marigold", "DIODE, outdoor (446)", "diode/val_outdoor", 0.6, 350.0, "marigold", "diode")
+    ),
+    _zero_shot("diode", "slowtv", "DIODE, validation, up to 150 m", "diode/val", 1e-3, 150.0, "slowtv"),
+    _zero_shot("eth3d", "marigold", "ETH3D, photographs with depth", "eth3d/train", 1e-5, math.inf, "marigold"),
+    _zero_shot("sintel", "slowtv", "Sintel, final frames (1064), 100 m", "sintel/train", 1e-3, 100.0, "slowtv"),
+    _zero_shot(
+        "sintel",
+        "video_depth_anything",
+        "Sintel, final training frames, up to 70 m, one scale and shift for a scene",
+        "sintel/train",
+        1e-3,
+        70.0,
+        "video_depth_anything",
+    ),
+    _zero_shot("scannet", "marigold", "ScanNet, frames with depth, up to 10 m", "scannet/val", 1e-3, 10.0, "marigold"),
+    _zero_shot(
+        "scannet",
+        "video_depth_anything",
+        "ScanNet, up to 10 m, one scale and shift for a scene",
+        "scannet/val",
+        1e-3,
+        10.0,
+        "video_depth_anything",
+    ),
+    _zero_shot("tum_rgbd", "slowtv", "TUM RGB-D, frames with depth, 10 m", "tum_rgbd/all", 1e-3, 10.0, "slowtv"),
+)
 for _row in (  # of each benchmark the default row first
     _EIGEN,
     replace(_EIGEN, **_BDEDEPTH),
@@ -256,13 +345,17 @@ for _row in (  # of each benchmark the default row first
     replace(_EIGEN, variant="sc_depth", resized="depth", depth_min=0.1, clamp=(0.1, 80.0)),
     _IMPROVED,
     replace(_IMPROVED, **_BDEDEPTH),
+    _SUPERVISED,
+    _KITTI_MARIGOLD,
     _NYU,
     replace(_NYU, **_NYU_BDEDEPTH),
+    _NYU_SUPERVISED,
     _MAKE3D,
     replace(_MAKE3D, **(_BDEDEPTH | {"interpolation": "nearest"})),
     _CITYSCAPES,
     replace(_CITYSCAPES, **_BDEDEPTH),
     _SEQUENCE,
+    *_ZERO_SHOT,
 ):
     register_protocol(_row)
 KITTI_BENCHMARK = Submission(

@@ -56,3 +56,26 @@ class Frame:
                 f"{self.full[1]}x{self.full[0]} or its part {inner[1]}x{inner[0]}"
             )
         return depth
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of fixed size at the bottom of an image, in the middle of its width: the "KB crop", 352x1216 of KITTI."""
+
+    height: int
+    width: int
+
+    def cut(self, depth: np.ndarray, name: str) -> np.ndarray:
+        """A map (H, W) within the window; one of the window's size is taken as it is, a smaller one is an error."""
+        height, width = depth.shape
+        if height < self.height or width < self.width:
+            raise MdtkError(
+                f"{name}: ground truth of {width}x{height} pixels; this protocol takes a part of "
+                f"{self.width}x{self.height} out of it"
+            )
+        top, left = height - self.height, (width - self.width) // 2
+        return depth[top:, left : left + self.width]
+
+    def describe(self) -> str:
+        """For example "the bottom 352 rows and the middle 1216 columns"."""
+        return f"the bottom {self.height} rows and the middle {self.width} columns"

@@ -100,7 +100,7 @@ def test_bad_files(root):
     reader, protocol = Listed(root, WIDE), get_protocol("kitti_eigen")
     with pytest.raises(MdtkError, match=r"predictions not found: .*none\.npy"):
         load_external(root / "none.npy", "disparity", protocol, reader)
-    with pytest.raises(MdtkError, match="predictions are disparity or depth, not metres"):
+    with pytest.raises(MdtkError, match=r"predictions are disparity, depth, .* or affine_depth, not metres"):
         load_external(root / "none.npy", "metres", protocol, reader)
     with pytest.raises(MdtkError, match=r"has shape \(7, 6\); predictions are N x height x width"):
         load_external(saved(root / "p.npy", STACK[:, 0]), "disparity", protocol, reader)

@@ -56,4 +56,4 @@ def test_constant_prediction_can_be_shifted():
 
 def test_none_and_global():
     assert align(GT, GT / 2, "none", "numpy").scale == 1.0
-    np.testing.assert_array_equal(align(GT, GT / 2, "global_median", "numpy", 3.0).depth, 1.5 * GT)
+    np.testing.assert_array_equal(align(GT, GT / 2, "global_median", "numpy", shared=(3.0, 0.0)).depth, 1.5 * GT)

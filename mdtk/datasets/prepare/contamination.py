@@ -1,0 +1,131 @@
+"""How much of a test list a model was trained on: its list travels with the checkpoint, frames and checksum."""
+
+from __future__ import annotations
+
+import functools
+import zlib
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from yacs.config import CfgNode
+
+from mdtk.config import data_sets, dump
+from mdtk.core.errors import MdtkError
+from mdtk.datasets import compact_splits
+from mdtk.datasets.catalogue import DATASETS, build_reader
+from mdtk.datasets.prepare.leaks import frame_key
+from mdtk.datasets.reader import DatasetReader
+from mdtk.datasets.splits import as_text, text_sha256
+
+# Datasets whose images are partly the same ones; every other dataset shares images with itself alone
+FAMILIES = (("kitti_raw", "kitti_odom"), ("cityscapes", "cityscapes_prepared"))
+NO_LISTS = ("sequence",)  # datasets whose lines are no lists of files that another machine knows
+# Published training lists that hold test frames, by name of their compact form: what is known of them
+BAD_LISTS = {
+    "benchmark/train": "Monodepth2's list for the depth benchmark, made for the server: it holds 451 of Eigen's 697",
+}
+
+
+@dataclass(frozen=True)
+class TrainList:
+    """The list that a model was trained on: dataset, name, checksum of its text form, lines, offsets of its sources."""
+
+    dataset: str
+    name: str
+    sha256: str
+    lines: tuple[str, ...]
+    sources: tuple[int, ...] = ()
+
+    def pack(self) -> dict[str, Any]:
+        """Plain values and one tensor, as a checkpoint holds them."""
+        packed = zlib.compress(as_text(self.lines).encode(), 9)
+        values = torch.from_numpy(np.frombuffer(packed, np.uint8).copy())
+        return {
+            "dataset": self.dataset,
+            "name": self.name,
+            "sha256": self.sha256,
+            "lines": values,
+            "sources": list(self.sources),
+        }
+
+
+def unpack(stored: Mapping[str, Any]) -> TrainList:
+    """The list of `TrainList.pack`. Raises `MdtkError` where it is torn."""
+    try:
+        lines = tuple(zlib.decompress(stored["lines"].numpy().tobytes()).decode().splitlines())
+        found = TrainList(stored["dataset"], stored["name"], stored["sha256"], lines, tuple(stored["sources"]))
+    except (KeyError, AttributeError, zlib.error, UnicodeDecodeError) as error:
+        raise MdtkError(
+            f"the checkpoint's training list cannot be read ({error!r}); write the checkpoint again"
+        ) from error
+    if text_sha256(lines) != found.sha256:
+        raise MdtkError(f"the checkpoint's training list {found.name} is not the one of its checksum; write it again")
+    return found
+
+
+def train_lists(cfg: CfgNode) -> tuple[TrainList, ...]:
+    """The training lists of a configuration, of the sets whose data is there."""
+    return _train_lists(dump(cfg), cfg)
+
+
+_KNOWN: dict[str, tuple[TrainList, ...]] = {}
+
+
+def _train_lists(text: str, cfg: CfgNode) -> tuple[TrainList, ...]:
+    if text not in _KNOWN:
+        found = []
+        for node in data_sets(cfg):
+            try:
+                reader = build_reader(node, cfg, node.TRAIN_SPLIT)
+            except MdtkError:
+                continue  # a checkpoint can be opened where its training data is not
+            lines = tuple(reader.lines)
+            found.append(TrainList(node.NAME, node.TRAIN_SPLIT, text_sha256(lines), lines, tuple(node.SOURCES)))
+        _KNOWN[text] = tuple(found)
+    return _KNOWN[text]
+
+
+@functools.cache
+def bad_lists() -> dict[str, str]:
+    """Checksum → what is known of the published list with it."""
+    return {text_sha256(list(compact_splits.expand(name))): text for name, text in BAD_LISTS.items()}
+
+
+def contamination(lists: Sequence[TrainList], test: DatasetReader, indices: Sequence[int]) -> dict[str, object]:
+    """What training on `lists` held of the entries `indices` of a test list, as plain values for a result.
+
+    `test_frames` counts frames that are entries of the training list, `test_frames_seen` those that training looks at,
+    as sources too, and `test_recordings` the drives or scenes of which training has any frame.
+    """
+    if not lists:
+        return {"text": "the training list is not known"}
+    related = next((family for family in FAMILIES if test.key in family), (test.key,))
+    used = [one for one in lists if one.dataset in related and one.dataset not in NO_LISTS]
+    names = ", ".join(f"{one.name} of {one.dataset}" for one in lists)
+    facts: dict[str, object] = {
+        "training_lists": [{"dataset": one.dataset, "name": one.name, "sha256": one.sha256} for one in lists]
+    }
+    if any(one.dataset in NO_LISTS and one.dataset in related for one in lists):
+        return {"text": "not known: frames of one's own have no list to compare", **facts}
+    keys = [frame_key(test, index) for index in indices]
+    entries = set().union(*(_frames(one, test) for one in used)) if used else set()
+    offsets = {offset for one in used for offset in one.sources if isinstance(offset, int)}
+    seen = entries | {(recording, frame + offset) for recording, frame in entries for offset in offsets}
+    recordings, trained = {recording for recording, _ in keys}, {recording for recording, _ in entries}
+    held, looked_at = sum(key in entries for key in keys), sum(key in seen for key in keys)
+    shared = recordings & trained
+    known = [bad_lists()[one.sha256] for one in used if one.sha256 in bad_lists()]
+    text = (
+        f"the training list ({names}) holds {held} of the {len(keys)} test frames, and frames of {len(shared)} of "
+        f"their {len(recordings)} drives or scenes" + "".join(f"; known list: {one}" for one in known)
+    )
+    counts = {"test_frames": held, "test_frames_seen": looked_at, "frames": len(keys)}
+    return {"text": text, **counts, "test_recordings": len(shared), "recordings": len(recordings), **facts}
+
+
+def _frames(one: TrainList, test: DatasetReader) -> set[tuple[Hashable, int]]:
+    reader = DATASETS.find(one.dataset, "the checkpoint")(test.root, one.lines)
+    return {frame_key(reader, index) for index in range(len(reader))}

@@ -1,0 +1,184 @@
+"""What tools/compare.py says: results read back, differences of each pair, seeds, tables with published numbers."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from mdtk.core.errors import MdtkError
+from mdtk.core.files import ROOT
+from mdtk.evaluation.io.external import file_stem
+from mdtk.evaluation.io.results import align_columns
+from mdtk.evaluation.scoring.bootstrap import Difference, compare_paired
+from mdtk.evaluation.scoring.evaluator import MODEL
+from mdtk.evaluation.scoring.metrics import METRICS
+
+PUBLISHED = ROOT / "docs" / "published.yaml"
+PLACE = ("predictor", "index", "name", "recording", "valid_pixels", "scale", "shift", "height", "width")
+
+
+@dataclass(frozen=True)
+class Result:
+    """The rows of one predictor under one protocol, read from a CSV of tools/evaluate.py, and the JSON beside it."""
+
+    label: str
+    protocol: str
+    names: tuple[str, ...]
+    recordings: tuple[str, ...]
+    metrics: Mapping[str, np.ndarray]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def mean(self, metric: str) -> float:
+        """The metric's mean over images."""
+        return float(self.metrics[metric].mean())
+
+
+def read_result(place: str | Path, protocol: str, predictor: str = MODEL) -> Result:
+    """A result: a folder of tools/evaluate.py that holds `<protocol>.csv`, or that file.
+
+    Raises `MdtkError` if there is none, or it lacks the predictor or the recordings.
+    """
+    place = Path(place)
+    path = place if place.suffix == ".csv" else place / f"{file_stem(protocol)}.csv"
+    if not path.is_file():
+        known = ", ".join(sorted(one.stem for one in place.glob("*.csv") if one.stem != "summary")) or "none"
+        raise MdtkError(f"{path} not found; evaluate that protocol into the folder (it holds {known})")
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row.get("predictor") == predictor]
+    if not rows or "recording" not in rows[0]:
+        raise MdtkError(f"{path}: holds no rows of {predictor} with their recording; evaluate again with this version")
+    metrics = {name: np.array([float(row[name]) for row in rows]) for name in rows[0] if name not in PLACE}
+    facts = path.with_suffix(".json")
+    return Result(
+        label=str(place if place.suffix != ".csv" else place.with_suffix("")),
+        protocol=protocol,
+        names=tuple(row["name"] for row in rows),
+        recordings=tuple(row["recording"] for row in rows),
+        metrics=metrics,
+        facts=json.loads(facts.read_text(encoding="utf-8")) if facts.is_file() else {},
+    )
+
+
+def check_comparable(results: Sequence[Result]) -> list[str]:
+    """What makes results of one protocol incomparable is an error; what makes them doubtful is a list of sentences."""
+    first, doubts = results[0], []
+    for other in results[1:]:
+        if first.names != other.names:
+            raise MdtkError(
+                f"{other.label} has {len(other.names)} images and {first.label} {len(first.names)}, and they are not "
+                "the same ones; evaluate both on one list"
+            )
+        for key, title in (("list_sha256", "lists"), ("depth_max", "depth ranges"), ("image_format", "image formats")):
+            if first.facts.get(key) != other.facts.get(key):
+                doubts.append(
+                    f"different {title}: {first.label} {first.facts.get(key)}, {other.label} {other.facts.get(key)}"
+                )
+        scales = [one.facts.get("results", {}).get(MODEL, {}).get("alignment") for one in (first, other)]
+        if scales[0] != scales[1]:
+            doubts.append(f"different alignments: {first.label} {scales[0]}, {other.label} {scales[1]}")
+    return doubts
+
+
+def compare(a: Result, b: Result, metric: str) -> Difference:
+    """The difference b − a of a metric; a metric that one of them lacks is an error."""
+    for result in (a, b):
+        if metric not in result.metrics:
+            raise MdtkError(f"{result.label} has no {metric}; it has {', '.join(result.metrics)}")
+    return compare_paired(a.metrics[metric], b.metrics[metric], a.recordings)
+
+
+def difference_table(results: Sequence[Result], metrics: Sequence[str]) -> str:
+    """A line for each metric and each result after the first: means, difference, interval, verdict."""
+    first = results[0]
+    rows = [["metric", "result", "mean of A", "mean", "difference", "95 % interval", "per image", "verdict"]]
+    for metric in metrics:
+        for other in results[1:]:
+            found = compare(first, other, metric)
+            better = (found.mean > 0) == METRICS[metric].higher_is_better if metric in METRICS else None
+            said = found.verdict + ("" if found.verdict != "differs" else ", better" if better else ", worse")
+            rows.append(
+                [
+                    metric,
+                    other.label,
+                    f"{first.mean(metric):.4f}",
+                    f"{other.mean(metric):.4f}",
+                    f"{found.mean:+.4f}",
+                    f"{found.low:+.4f} … {found.high:+.4f}",
+                    f"{found.naive_low:+.4f} … {found.naive_high:+.4f}",
+                    said,
+                ]
+            )
+    return align_columns(rows, left=2)
+
+
+def changed_most(a: Result, b: Result, metric: str, count: int = 5) -> list[tuple[int, str, float]]:
+    """(place, name, b − a) of the images that changed most, the largest change first."""
+    difference = b.metrics[metric] - a.metrics[metric]
+    order = np.argsort(-np.abs(difference), kind="stable")[:count]
+    return [(int(place), a.names[place], float(difference[place])) for place in order]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the final table: own results have a spread over seeds if there are several, published ones a source."""
+
+    label: str
+    values: Mapping[str, float]
+    spread: Mapping[str, float] = field(default_factory=dict)
+    runs: int = 1
+    source: str = ""  # empty: computed here
+
+
+def own_line(label: str, runs: Sequence[Result], metrics: Sequence[str]) -> Line:
+    """The mean over several runs of one recipe, and their sample standard deviation."""
+    means = {metric: np.array([run.mean(metric) for run in runs]) for metric in metrics if metric in runs[0].metrics}
+    spread = {metric: float(values.std(ddof=1)) for metric, values in means.items()} if len(runs) > 1 else {}
+    return Line(label, {metric: float(values.mean()) for metric, values in means.items()}, spread, len(runs))
+
+
+def published_lines(protocol: str, path: Path = PUBLISHED) -> list[Line]:
+    """The published numbers of a protocol, from docs/published.yaml."""
+    stored = yaml.safe_load(path.read_text(encoding="utf-8"))
+    lines = []
+    for entry in stored["results"]:
+        if entry["protocol"] == protocol:
+            metrics = stored["columns"][entry.get("columns", "seven")]
+            lines.append(Line(entry["model"], dict(zip(metrics, entry["values"], strict=True)), source=entry["source"]))
+    return lines
+
+
+def _cell(line: Line, metric: str, plus_minus: str) -> str:
+    if metric not in line.values:
+        return ""
+    spread = f" {plus_minus} {line.spread[metric]:.3f}" if metric in line.spread else ""
+    return f"{line.values[metric]:.3f}{spread}"
+
+
+def markdown(lines: Sequence[Line], metrics: Sequence[str]) -> str:
+    """The table in Markdown; published lines carry a dagger, and their sources stand below."""
+    rows = [["", *metrics], ["---"] * (len(metrics) + 1)]
+    for line in lines:
+        label = f"{line.label} †" if line.source else line.label
+        label += f" ({line.runs} runs)" if line.runs > 1 else ""
+        rows.append([label, *(_cell(line, metric, "±") for metric in metrics)])
+    notes = [f"† published: {line.label}: {line.source}" for line in lines if line.source]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows) + "".join(f"\n{note}\n" for note in notes)
+
+
+def latex(lines: Sequence[Line], metrics: Sequence[str]) -> str:
+    """The same table in LaTeX."""
+    head = " & ".join(["", *(metric.replace("_", r"\_") for metric in metrics)])
+    body = []
+    for line in lines:
+        label = line.label.replace("_", r"\_").replace("&", r"\&") + (r"$^\dagger$" if line.source else "")
+        body.append(" & ".join([label, *(_cell(line, metric, r"$\pm$") for metric in metrics)]) + r" \\")
+    return "\n".join(
+        [f"\\begin{{tabular}}{{l{'r' * len(metrics)}}}", head.strip() + r" \\ \hline", *body, "\\end{tabular}"]
+    ) + ("\n% dagger: published, not computed here\n" if any(line.source for line in lines) else "\n")
