@@ -32,6 +32,11 @@ def is_main() -> bool:
     return rank() == 0
 
 
+def launched_as_main() -> bool:
+    """Whether torchrun started this process as rank 0, or nobody did: `is_main` before the processes know each other."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def pick_device(name: str) -> torch.device:
     """The device of this process for DEVICE `auto` (its GPU when there is one, else the CPU), `cpu` or `cuda`.
 

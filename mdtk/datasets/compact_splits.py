@@ -32,9 +32,9 @@ import numpy as np
 import yaml
 
 from mdtk.core.errors import MdtkError
-from mdtk.core.files import ROOT, require_file
+from mdtk.core.files import require_file, shipped
 
-FOLDER = ROOT / "splits"
+FOLDER = shipped("splits")
 _TARGET_FRAME = 19  # the annotated frame of a 30-frame Cityscapes sequence
 
 
