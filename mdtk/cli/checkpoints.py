@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import sys
 from pathlib import Path
 
+from mdtk.config import check
 from mdtk.convert import convert
 from mdtk.convert.published import cache_home, fetch, find_model, published_models
 from mdtk.core.errors import MdtkError
 from mdtk.core.weights import FORMAT, read_torch
+from mdtk.models import LoadedModel
 
 
 def native_checkpoint(word: str, partial: bool = False) -> Path:
@@ -24,9 +27,7 @@ def native_checkpoint(word: str, partial: bool = False) -> Path:
         if word in published_models():
             return _converted(fetch(find_model(word)), word, partial)
         if "/" in word or path.suffix:
-            raise MdtkError(
-                f"checkpoint not found: {word}; give an existing file or folder, or a name of `mdtk models`"
-            )
+            raise MdtkError(f"checkpoint not found: {word}; give a file, a folder, or a name of `mdtk models`")
         find_model(word)  # which says what names there are
     if path.is_file() and path.suffix == ".pth" and read_torch(path).get("format") == FORMAT:
         return path
@@ -61,3 +62,15 @@ def results_beside(word: str, folder: str) -> str:
     path = Path(word).expanduser()
     parent = path.parent if path.exists() else Path("runs")
     return str(parent / folder / (path.stem if path.is_file() else path.name))
+
+
+def resized(model: LoadedModel, height: int = 0, width: int = 0) -> LoadedModel:
+    """The model with another size of the network's input, in pixels; 0: as trained. Sizes are multiples of 32."""
+    if not (height or width):
+        return model
+    cfg = model.cfg.clone()
+    cfg.defrost()
+    cfg.DATA.HEIGHT, cfg.DATA.WIDTH = height or model.height, width or model.width
+    check(cfg)
+    cfg.freeze()
+    return dataclasses.replace(model, cfg=cfg)

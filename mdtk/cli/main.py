@@ -8,12 +8,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mdtk import __version__
-from mdtk.cli.command import Command
 from mdtk.cli.options.data_options import DATA_COMMANDS
 from mdtk.cli.options.evaluation_options import EVALUATION_COMMANDS
 from mdtk.cli.options.model_options import MODEL_COMMANDS
 from mdtk.cli.options.prediction_options import PREDICTION_COMMANDS
 from mdtk.cli.options.training_options import TRAINING_COMMANDS
+from mdtk.cli.subcommand import Command
 from mdtk.core.errors import MdtkError, run_tool
 
 COMMANDS: dict[str, Command] = {

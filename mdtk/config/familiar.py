@@ -102,7 +102,7 @@ def _values(word: Word, following: Sequence[str]) -> list[str]:
 
 
 def gather(words: Sequence[str], option: str) -> list[str]:
-    """The words with all values of a repeated `option` behind its first place: several old options may name one each."""
+    """The words with all values of a repeated `option` behind its first place: each old option may give one."""
     kept: list[str] = []
     values: list[str] = []
     place, first = 0, -1

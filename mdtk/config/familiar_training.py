@@ -22,7 +22,8 @@ BDEDEPTH = {
     "nyuv2": "nyuv2/bdedepth_hrnet18_384x288.yaml",
 }
 # Options that only BDEdepth's training has.
-_ITS_OWN = ("--backbone", "--num_scales", "--local_crop", "--patch_reshuffle", "--exp_name", "--pretrained_path")
+_CROP, _RESHUFFLE = ("--use_local_crop", "--local_crop"), ("--use_patch_reshuffle", "--patch_reshuffle")
+_ITS_OWN = ("--backbone", "--num_scales", "--exp_name", "--pretrained_path", "--lr_sche_type", *_CROP, *_RESHUFFLE)
 _ROOTS = {"kitti": "KITTI_RAW", "kitti_odom": "KITTI_ODOM", "cityscapes": "CITYSCAPES_PREPARED"}
 _ROOTS |= dict.fromkeys(("nyu", "nyuv2"), "NYUV2")
 _PARTS = {"encoder": "depth.encoder", "depth": "depth.decoder", "pose_encoder": "pose.encoder", "pose": "pose.decoder"}
@@ -71,8 +72,8 @@ def _joint_pairs(given: dict[str, tuple[str, ...]], base: str, config: str | Pat
     bdedepth = base in BDEDEPTH.values()
     pairs = _networks(given, bdedepth) + _frames(given) + _places(given)
     if base and bdedepth:  # its options switch the views on; its recipes here have them on
-        views = {"--local_crop": "VIEWS.LOCAL_CROP", "--patch_reshuffle": "VIEWS.SPLIT_PERMUTE"}
-        pairs += [word for option, key in views.items() if option not in given for word in (key, "false")]
+        views = {"VIEWS.LOCAL_CROP": _CROP, "VIEWS.SPLIT_PERMUTE": _RESHUFFLE}
+        pairs += [word for key, names in views.items() if not given.keys() & set(names) for word in (key, "false")]
     if "--dataset" in given and given["--dataset"][0] == "kitti_odom" and "--split" not in given:
         pairs += ["DATA.TRAIN_SPLIT", "odom/train", "DATA.VAL_SPLIT", "odom/val"]
     if "--scheduler_step_size" in given:

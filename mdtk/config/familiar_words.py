@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from mdtk.config.familiar import Word
@@ -78,7 +79,7 @@ EVALUATE = _dictionary(
     _LOGS,
     Word("--eval_split", values="1", choices=_SPLITS),
     Word("--data_path", "ROOTS.KITTI_RAW {}", "1"),
-    Word("--kitti_path", "ROOTS.KITTI_RAW {} --datasets kitti_eigen", "1"),
+    Word("--kitti_path", "ROOTS.KITTI_RAW {} --datasets kitti_eigen --datasets kitti_eigen_benchmark", "1"),
     Word("--make3d_path", "ROOTS.MAKE3D {} --datasets make3d", "1"),
     Word("--cityscapes_path", "ROOTS.CITYSCAPES {} --datasets cityscapes", "1"),
     Word("--nyuv2_path", "ROOTS.NYUV2 {} --datasets nyuv2", "1"),
@@ -114,9 +115,9 @@ CITYSCAPES = _dictionary(
     Word("--with_gt", note="ground truth is read from the disparity files by the evaluation"),
 )
 
-_TRAIN_SPLITS = {
-    name: text.replace("--datasets", "EVAL.PROTOCOLS") for name, text in _SPLITS.items() if name != "benchmark"
-} | {"benchmark": "!the server has its ground truth; train, then mdtk evaluate --datasets kitti_benchmark"}
+_TRAIN_SPLITS = {name: re.sub("--datasets (.*)", r"EVAL.PROTOCOLS [\1]", text) for name, text in _SPLITS.items()} | {
+    "benchmark": "!the server has its ground truth; train, then mdtk evaluate --datasets kitti_benchmark"
+}
 _LATER = [  # what Monodepth2's one list of options offers its training, though only its evaluation reads them
     Word(name, values=values, refused=f"give {name} to mdtk evaluate (tools/evaluate.py) after the training")
     for name, values in (
@@ -178,7 +179,7 @@ TRAIN = _dictionary(
     Word("--weight_decay", "SOLVER.WEIGHT_DECAY {}", "1"),
     Word("--clip_grad", "SOLVER.CLIP_GRAD {}", "1"),
     Word(
-        "--lr_scheduler",
+        "--lr_sche_type",
         values="1",
         choices={"step": "SOLVER.SCHEDULE step", "cos": "SOLVER.SCHEDULE cosine", "cosine": "SOLVER.SCHEDULE cosine"},
     ),
@@ -204,8 +205,9 @@ TRAIN = _dictionary(
         },
     ),
     Word("--freeze_bn", "MODEL.FREEZE_BN true"),
-    Word("--local_crop", "VIEWS.LOCAL_CROP true"),
-    Word("--patch_reshuffle", "VIEWS.SPLIT_PERMUTE true"),
+    [Word(name, "VIEWS.LOCAL_CROP true") for name in ("--use_local_crop", "--local_crop")],
+    [Word(name, "VIEWS.SPLIT_PERMUTE true") for name in ("--use_patch_reshuffle", "--patch_reshuffle")],
+    Word("--eta_min", "SOLVER.MIN_LR {}", "1"),
     Word("--no_cuda", "DEVICE cpu"),
     Word("--num_workers", "DATA.WORKERS {}", "1"),
     Word("--seed", "SEED {}", "1"),

@@ -79,7 +79,7 @@ def find_model(name: str) -> PublishedModel:
     if name not in models:
         near = difflib.get_close_matches(name, list(models), n=1, cutoff=0.0)[0]
         raise MdtkError(
-            f"no file and no published checkpoint is called {name}; the nearest name is {near}, and `mdtk models` lists all"
+            f"no file and no published checkpoint is called {name}; the nearest is {near}, and `mdtk models` lists all"
         )
     return models[name]
 
@@ -99,7 +99,7 @@ def fetch(model: PublishedModel) -> Path:
     if not path.is_file():
         if not model.url:
             raise MdtkError(
-                f"{model.name} has no direct address: fetch {model.file} ({model.page}) and put it to {path}"
+                f"{model.name} has no fixed address: fetch {model.file} ({model.page}) and put it to {path}"
             )
         print(f"{model.name}: licence: {model.licence}", file=sys.stderr)
         download(model.url, path)

@@ -33,7 +33,7 @@ def is_main() -> bool:
 
 
 def launched_as_main() -> bool:
-    """Whether torchrun started this process as rank 0, or nobody did: `is_main` before the processes know each other."""
+    """Whether torchrun started this process as rank 0, or nobody did: `is_main` before the group is made."""
     return os.environ.get("RANK", "0") == "0"
 
 

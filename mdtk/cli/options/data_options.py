@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mdtk.cli.command import Command
+from mdtk.cli.subcommand import Command
 from mdtk.config.command_line import ToolParser
 from mdtk.datasets.compact_splits import names
 
 SAMPLE_SCALES = ("small", "full", "tiny")
-RULE = """Frames of a scene are ordered by time. A target is taken every --every raw frames; its neighbours -4 ... 4 are the
-frames nearest to k * step / rate seconds away. Targets that lack a neighbour, and static ones (grey change below
---min_motion), are left out, as are the scenes of the official test images where nyu_depth_v2_labeled.mat names them."""
+RULE = """Frames of a scene are ordered by time. A target is taken every --every raw frames; its neighbours -4 ... 4 are
+the frames nearest to k * step / rate seconds away, each within a quarter of a step of that time. Targets that lack a
+neighbour, and static ones (grey change below --min_motion), are left out, as are the scenes of the official test images
+where nyu_depth_v2_labeled.mat names them."""
 LAYOUTS = ("kitti_raw", "kitti_odom", "nyuv2", "make3d", "cityscapes")
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mdtk.cli.command import Command
 from mdtk.cli.options.evaluation_options import CHECKPOINT
+from mdtk.cli.subcommand import Command
 from mdtk.config.command_line import ToolParser
 
 FORMATS = ("monodepth2", "bdedepth", "paddle", "gluoncv", "imagenet")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mdtk.cli.command import Command
 from mdtk.cli.options.evaluation_options import CHECKPOINT
+from mdtk.cli.subcommand import Command
 from mdtk.config.command_line import ToolParser
 
 
@@ -37,7 +37,7 @@ def _video(parser: ToolParser) -> None:
     add = parser.add_argument
     add("--image_path", type=Path, required=True, help="a folder of frames, or a video file")
     network_options_without_size(parser)
-    add("--output", type=Path, required=True, help="out.gif, out.mp4 or out.webm")
+    add("--output", type=Path, help="out.gif, out.mp4 or out.webm; default: a .gif beside the frames or the video")
     add("--stride", type=int, default=1, help="use every STRIDE-th frame")
     add("--max_frames", type=int, default=0, help="maximum number of frames; 0: all")
     add("--fps", type=float, default=0.0, help="frames per second; 0: those of the video, 10 for a folder")

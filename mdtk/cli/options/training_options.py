@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from mdtk.cli.command import Command
+from mdtk.cli.subcommand import Command
 from mdtk.config.command_line import ToolParser
 from mdtk.config.familiar_training import recipe_text, translate_training
 from mdtk.core.files import shipped
@@ -43,7 +43,7 @@ def _check(parser: ToolParser) -> None:
 
 
 def _profile(parser: ToolParser) -> None:
-    recipe_option(parser, required=True)
+    recipe_option(parser)
     parser.add_argument("--batch_size", type=int, default=1, help="images per call")
     parser.add_argument("--warmup", type=int, default=5, help="number of runs before the timed ones")
     parser.add_argument("--repeats", type=int, default=20, help="number of timed runs")

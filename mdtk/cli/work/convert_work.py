@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from mdtk.convert.formats import convert
+from mdtk.convert.published import fetch, find_model, published_models
 
 
 def main(args: argparse.Namespace) -> None:

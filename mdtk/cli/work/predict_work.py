@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from mdtk.cli.checkpoints import native_checkpoint
+from mdtk.cli.checkpoints import native_checkpoint, resized
 from mdtk.config import load_config
 from mdtk.core.distributed import pick_device
 from mdtk.inference import Predictor, Saves, depth_scale, predict_images, write_sheet
@@ -15,7 +15,7 @@ def main(args: argparse.Namespace) -> None:
     """Does what the command line asks."""
     load_config(None, args.overrides)  # imports the plugins
     device = pick_device(args.device)
-    model = load_model(native_checkpoint(args.checkpoint), device)
+    model = resized(load_model(native_checkpoint(args.checkpoint), device), args.height, args.width)
     scale = depth_scale(model.cfg, args.scale)
     saves = Saves(args.save_npy, args.save_png16, args.save_ply, args.png_scale, args.max_depth)
     predictor = Predictor(model, device, args.post_process)

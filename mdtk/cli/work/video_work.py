@@ -20,6 +20,7 @@ def main(args: argparse.Namespace) -> None:
     for name, minimum in (("stride", 1), ("max_frames", 0), ("fps", 0), ("width", 0)):
         if getattr(args, name) < minimum:
             raise MdtkError(f"--{name} is {getattr(args, name)}; it must be at least {minimum}")
+    args.output = args.output or args.image_path.with_name(f"{args.image_path.stem}_disp.gif")
     check_suffix(args.output)
     device = pick_device(args.device)
     predictor = Predictor(load_model(native_checkpoint(args.checkpoint), device), device, args.post_process)
