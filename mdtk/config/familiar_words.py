@@ -50,6 +50,7 @@ VIDEO = _dictionary(
     Word("--output_path", "--output {}", "1"),
     Word("--pred_metric_depth", refused="a film shows disparity; use mdtk predict --save_npy --scale stereo for depth"),
     _told("all images are taken, in natural order", "1", "--ext"),
+    _told("the network's input has the checkpoint's size; --width is that of the film", "1", "--height"),
 )
 
 _SPLITS = {

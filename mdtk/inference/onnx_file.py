@@ -1,6 +1,6 @@
 """The depth network as an ONNX file, and the check that ONNX Runtime gives the same disparity.
 
-onnx, onnxscript and onnxruntime are no dependencies of mdtk: `pip install "mdtk[onnx]"` brings them.
+onnx, onnxscript and onnxruntime are no dependencies of mdtk: `pip install "mdtk-depth[onnx]"` brings them.
 """
 
 from __future__ import annotations
