@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from mdtk.cli import main as command_line
+from mdtk.cli.familiar_table import familiar_tables
 from mdtk.cli.options.training_options import familiar_training
 from mdtk.config import differences, load_config
 from mdtk.config.familiar import Word, gather, translate
@@ -15,6 +16,7 @@ from mdtk.config.familiar_training import recipe_text
 from mdtk.config.familiar_words import DICTIONARIES
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import shipped
+from tests.helpers.tiny import PROJECT
 
 CONFIGS = shipped("configs")
 
@@ -199,3 +201,17 @@ def test_translate_and_gather():
 def test_recipe_text_nests():
     text = recipe_text("base.yaml", ["A.B.C", "[1, 2]", "A.D", "x"])
     assert yaml.safe_load(text) == {"_BASE_": "base.yaml", "A": {"B": {"C": [1, 2]}, "D": "x"}}
+
+
+def test_the_dictionary_in_the_documentation_is_this_one():
+    page = (PROJECT / "docs" / "coming_from.md").read_text(encoding="utf-8")
+    assert page.endswith(familiar_tables()), "write it again: mdtk.cli.familiar_table.familiar_tables()"
+
+
+def test_the_commands_in_the_documentation_parse():
+    page = (PROJECT / "docs" / "coming_from.md").read_text(encoding="utf-8")
+    lines = [line for line in page.splitlines() if line.startswith("mdtk ")]
+    assert len(lines) == 4
+    for line in lines:
+        _, command, *words = shlex.split(line)
+        own_words(command, shlex.join(words))
