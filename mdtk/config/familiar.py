@@ -30,6 +30,7 @@ class Word:
     choices: Mapping[str, str] = field(default_factory=dict)
     refused: str = ""
     note: str = ""
+    unless: tuple[str, ...] = ()  # options that say it already: with one of them on the line, this one is left out
 
     def replacement(self, values: Sequence[str]) -> list[str]:
         """The words that the option with these values becomes. Raises `MdtkError` for a value without a meaning."""
@@ -84,7 +85,7 @@ def translate(
         values = (value,) if equals else tuple(_values(word, words[place:]))
         place += 0 if equals else len(values)
         met.append(Met(word, values))
-        kept += word.replacement(values)
+        kept += [] if any(other in words for other in word.unless) else word.replacement(values)
     return kept, met
 
 

@@ -24,6 +24,9 @@ def _told(note: str, values: str, *names: str) -> list[Word]:
 
 
 _CHECKPOINT = [Word(name, "--checkpoint {}", "1") for name in ("--load_weights_folder", "--pretrained_path")]
+# Monodepth2's one list of options has it everywhere; only its test_simple.py, which has no other, takes it for weights.
+_SAID = ("--load_weights_folder", "--pretrained_path", "--checkpoint", "--ext_disp_to_eval", "--predictions")
+_MODEL_NAME = Word("--model_name", "--checkpoint {}", "1", unless=_SAID)
 _NETWORKS = [
     *_told(KNOWN, "1", "--backbone", "--num_layers", "--num_scales", "--pose_model_type", "--pose_model_input"),
     *_told(KNOWN, "+", "--scales", "--frame_ids"),
@@ -33,7 +36,7 @@ _LOGS = _told("nothing is logged here", "1", "--log_dir")
 
 PREDICT = _dictionary(
     _CHECKPOINT,
-    Word("--model_name", "--checkpoint {}", "1"),
+    _MODEL_NAME,
     Word("--pred_metric_depth", "--save_npy --scale stereo"),
     Word("--no_cuda", "--device cpu"),
     Word("--output_path", "--output {}", "1"),
@@ -93,7 +96,7 @@ EVALUATE = _dictionary(
     Word("--use_stereo", "--eval_stereo"),
     Word("--min_depth", "MODEL.MIN_DEPTH {}", "1"),
     Word("--max_depth", "MODEL.MAX_DEPTH {}", "1"),
-    Word("--model_name", "--checkpoint {}", "1"),
+    _MODEL_NAME,
     _told("--datasets says it, or what is there", "1", "--dataset", "--split"),
 )
 ODOMETRY = _dictionary(
@@ -102,7 +105,7 @@ ODOMETRY = _dictionary(
     _NETWORKS,
     _IMAGES,
     _LOGS,
-    Word("--model_name", "--checkpoint {}", "1"),
+    _MODEL_NAME,
     Word("--data_path", "ROOTS.KITTI_ODOM {}", "1"),
     Word("--kitti_path", "ROOTS.KITTI_ODOM {}", "1"),
     Word("--eval_split", values="1", choices={"odom_9": "--sequences 09", "odom_10": "--sequences 10"}),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import resource
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,7 +73,7 @@ def set_up(cfg: CfgNode, device: torch.device) -> tuple[Run, TrainState]:
     total = cfg.SOLVER.EPOCHS * sampler.steps_per_epoch
     total = min(total, cfg.SOLVER.MAX_STEPS or total)
     sampler.start_step, sampler.stop_step = state.step, total
-    logger = Logger(out_dir, distributed.is_main(), cfg.LOG.TENSORBOARD, state.step)
+    logger = Logger(out_dir, distributed.is_main(), cfg.LOG.TENSORBOARD, state.step, cfg.LOG.CSV)
     run = Run(
         cfg=cfg,
         device=device,
@@ -122,6 +124,13 @@ def announce(run: Run, state: TrainState, samples: int) -> None:
         log.say(f"resuming from step {state.step} of {run.total_steps}")
 
 
+def peak_memory(device: torch.device) -> int:
+    """The most memory, in bytes, that this process has held so far: on its GPU, else in all."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
 def train_epoch(run: Run, state: TrainState, batches: Iterator[Batch]) -> None:
     """The steps that are left of the current epoch."""
     cfg, per_epoch = run.cfg, run.sampler.steps_per_epoch
@@ -143,7 +152,11 @@ def train_epoch(run: Run, state: TrainState, batches: Iterator[Batch]) -> None:
         if state.step % cfg.LOG.PERIOD == 0 or last or save:
             means = meter.read()
             loss = means["total"]
-            run.logger.record("train", state.step, {**means, "lr": state.optimizer.param_groups[0]["lr"]})
+            values = {**means, "lr": state.optimizer.param_groups[0]["lr"]}
+            run.logger.record("train", state.step, values)
+            if state.step % cfg.LOG.PERIOD == 0 or last:
+                memory = peak_memory(run.device)
+                run.logger.progress(state.step, run.total_steps, cfg.SOLVER.BATCH_SIZE, values, memory)
         run.logger.advance(cfg.SOLVER.BATCH_SIZE, loss)
         if save and distributed.is_main():
             save_checkpoint(run.out_dir / LAST, cfg, state)

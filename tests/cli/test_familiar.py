@@ -141,6 +141,8 @@ def test_evaluation_of_monodepth2():
     )
     assert (args.checkpoint, args.save_predictions, args.no_eval) == ("mono_640x192", True, True)
     assert args.overrides == ["EVAL.BATCH_SIZE", "4"]
+    args = own_words("evaluate", "--load_weights_folder m --model_name mono --no_cuda")
+    assert args.checkpoint == "m"
     args = own_words("evaluate", "--load_weights_folder m --disable_median_scaling --pred_depth_scale_factor 5.4")
     assert (args.no_median_scaling, args.scale_factor) == (True, "5.4")
 
