@@ -19,10 +19,10 @@ def main(args: argparse.Namespace) -> None:
     load_config(None, args.overrides)  # imports the plugins
     require()
     model = load_model(native_checkpoint(args.checkpoint))
-    parity = export_onnx(model, args.output, images_for(model, args.image_path), args.tolerance)
+    parity = export_onnx(model, args.output, images_for(model, args.image_path), args.tolerance, args.static)
     print(f"ONNX Runtime against PyTorch on {parity.images} images: maximum difference {parity.absolute:.2g}")
     print(f"  ({parity.relative:.2g} of the maximum disparity)")
-    print(f"input 1…B x 3 x {model.height} x {model.width}; wrote {args.output}")
+    print(f"input {'1' if args.static else '1…B'} x 3 x {model.height} x {model.width}; wrote {args.output}")
 
 
 def images_for(model: LoadedModel, paths: list[Path]) -> torch.Tensor:
