@@ -5,10 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-import numpy as np
 import torch
 
-from mdtk import viz
 from mdtk.core import distributed
 from mdtk.core.errors import MdtkError
 from mdtk.data.batch import Batch
@@ -19,6 +17,7 @@ from mdtk.models.loaded import full_disparity
 from mdtk.training.checkpoint import BEST, LAST, save_checkpoint, save_weights
 from mdtk.training.state import Run, TrainState
 from mdtk.training.step import forward
+from mdtk.training.step_pictures import render
 
 
 def close_epoch(run: Run, state: TrainState) -> None:
@@ -108,23 +107,9 @@ def describe(record: dict, epochs: int, improved: bool, before: dict) -> str:
 
 
 def compared(name: str, record: dict, before: dict) -> str:
-    """ " (better than 0.1234)" or worse, against the last record that has the number; shares a1 … a3 are to be high."""
+    """As " (better than 0.1234)" or worse, against the last record that has the number; shares a1 … a3 are to be high."""
     if name not in before or before[name] == record[name]:
         return ""
     higher = record[name] > before[name]
     better = higher if name.rpartition("/")[2].startswith("a") and name[-1].isdigit() else not higher
     return f" ({'better' if better else 'worse'} than {before[name]:.4f})"
-
-
-def render(pictures: dict[str, torch.Tensor], count: int) -> dict[str, np.ndarray]:
-    """Target, disparity, warped sources, automask: a row for each of the first `count` samples; RGB uint8 by title."""
-    columns = [_rgb(pictures["target"]), [viz.colour_disparity(d[0].cpu().numpy()) for d in pictures["sigmoid"]]]
-    columns += [_rgb(source) for source in pictures["warped"].unbind(1)]
-    if "automask" in pictures:
-        columns.append(_rgb(pictures["automask"][:, None].expand(-1, 3, -1, -1)))
-    rows = [np.concatenate(row, 1) for row in list(zip(*columns, strict=True))[:count]]
-    return {"target, disparity, warped sources, automask": np.concatenate(rows, 0)}
-
-
-def _rgb(images_b3hw: torch.Tensor) -> list[np.ndarray]:
-    return list((images_b3hw.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy())
