@@ -107,7 +107,7 @@ def describe(record: dict, epochs: int, improved: bool, before: dict) -> str:
 
 
 def compared(name: str, record: dict, before: dict) -> str:
-    """As " (better than 0.1234)" or worse, against the last record that has the number; shares a1 … a3 are to be high."""
+    """As " (better than 0.1234)" or worse, against the last record that has the number; a1 … a3 are to be high."""
     if name not in before or before[name] == record[name]:
         return ""
     higher = record[name] > before[name]
