@@ -13,11 +13,12 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "mdtk"
 FLOORS = (
     *(("geometry",), ("core",), ("config",), ("losses", "datasets", "viz"), ("models", "data")),
-    *(("inference", "convert"), ("evaluation",), ("training",)),
+    *(("inference", "convert"), ("evaluation",), ("training",), ("cli",)),
 )
 BELOW = {
     room: {below for lower in FLOORS[:floor] for below in lower} for floor, rooms in enumerate(FLOORS) for room in rooms
 }
+BELOW["cli"].add("synthetic")
 BELOW["synthetic"] = {"geometry", "core", "datasets"}
 # Third-party packages that a user may lack, and may be imported where they are used.
 OPTIONAL = {"onnx", "onnxscript", "onnxruntime", "fcntl"}

@@ -1,57 +1,10 @@
 #!/usr/bin/env python3
-"""Measures parameters, multiply-adds, latency, throughput and peak memory of the networks in a recipe.
+"""The command `mdtk profile`; its options and work are in mdtk/cli."""
 
-python tools/profile_model.py --config FILE [--batch_size N] [--warmup N] [--repeats N] [--output JSON] [KEY VALUE ...]
-"""
-
-from __future__ import annotations
-
-import dataclasses
-import json
-
-from mdtk.config import load_config
-from mdtk.config.command_line import ToolParser
-from mdtk.core.distributed import pick_device
+from mdtk.cli.main import tool_main
 from mdtk.core.errors import run_tool
-from mdtk.core.files import write_text
-from mdtk.inference.profile import classifier_parameters, part_costs, profile_system
-from mdtk.models.system import build_model
 
-
-def main() -> None:
-    parser = ToolParser(__doc__)
-    parser.add_argument("--config", help="a recipe; without it the defaults")
-    parser.add_argument("--batch_size", type=int, default=1)
-    parser.add_argument("--warmup", type=int, default=5, help="number of runs before the timed ones")
-    parser.add_argument("--repeats", type=int, default=20, help="number of timed runs")
-    parser.add_argument("--output", help="JSON file to which the results are written as well")
-    args = parser.parse_tool_args()
-    cfg = load_config(args.config, [*args.overrides, "MODEL.PRETRAINED", "false"])  # costs do not depend on values
-    system = build_model(cfg)
-    costs = part_costs(system, cfg.DATA.HEIGHT, cfg.DATA.WIDTH)
-    print(f"one image of {cfg.DATA.WIDTH}x{cfg.DATA.HEIGHT}")
-    print(f"{'part':<16}{'parameters':>14}{'multiply-adds':>18}{'of them conv/matmul':>22}")
-    for cost in costs:
-        print(f"{cost.name:<16}{cost.parameters:>14,}{cost.multiply_adds:>18,}{cost.matrix_multiply_adds:>22,}")
-    head = classifier_parameters(cfg.MODEL.ENCODER)
-    if head:
-        print(
-            f"published counts of this encoder include {head:,} parameters of the ImageNet classifier, not built here"
-        )
-    shape = (args.batch_size, cfg.DATA.HEIGHT, cfg.DATA.WIDTH)
-    speeds = profile_system(system, pick_device(cfg.DEVICE), shape, warmup=args.warmup, repeats=args.repeats)
-    for speed in speeds:
-        print(
-            f"{speed.name}: {speed.latency_ms_median:.1f} ms (90 % within {speed.latency_ms_p90:.1f} ms), "
-            f"{speed.images_per_second:.1f} /s; batch {speed.batch_size}, {speed.precision}, {speed.device}; "
-            f"peak memory {speed.peak_memory_mib:.0f} MiB ({speed.memory_of}); "
-            f"{speed.repeats} runs after {speed.warmup} of warm-up"
-        )
-    if args.output:
-        report = {"parts": costs, "classifier_parameters_left_out": head, "speeds": speeds}
-        write_text(args.output, json.dumps(report, default=dataclasses.asdict, indent=2) + "\n")
-        print(f"wrote {args.output}")
-
+main = tool_main("profile_model")
 
 if __name__ == "__main__":
     raise SystemExit(run_tool(main))

@@ -50,6 +50,11 @@ class ToolParser(argparse.ArgumentParser):
         args.overrides = overrides
         return args
 
+    @property
+    def options(self) -> frozenset[str]:
+        """All option strings of the parser."""
+        return frozenset(self._option_string_actions)
+
     def format_usage(self) -> str:
         """The usage line, which also shows the KEY VALUE pairs."""
         return super().format_usage().rstrip("\n") + ("" if self.keys == [] else " [KEY VALUE ...]") + "\n"

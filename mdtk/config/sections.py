@@ -538,6 +538,7 @@ class LogSection(Section):
         runtime=True,
     )
     tensorboard: bool = key("LOG.TENSORBOARD", True, "write TensorBoard files", runtime=True)
+    csv: bool = key("LOG.CSV", False, "write train.csv and epoch.csv, tables of metrics.jsonl", runtime=True)
 
 
 @dataclass(frozen=True)

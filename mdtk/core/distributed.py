@@ -34,6 +34,16 @@ def is_main() -> bool:
     return rank() == 0
 
 
+def launched() -> bool:
+    """Whether torchrun, or this project's launcher, started this process."""
+    return "RANK" in os.environ
+
+
+def launched_as_main() -> bool:
+    """Whether torchrun started this process as rank 0, or nobody did: `is_main` before the group is made."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def pick_device(name: str) -> torch.device:
     """The device of this process for DEVICE `auto` (its GPU when there is one, else the CPU), `cpu` or `cuda`.
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from mdtk.core.errors import MdtkError
 
-ROOT = Path(__file__).resolve().parents[2]  # the checkout (or site-packages when installed as a wheel)
+PACKAGE = Path(__file__).resolve().parents[1]
+ROOT = PACKAGE.parent  # the checkout
 
 
 @contextlib.contextmanager
@@ -36,6 +37,12 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
     """Writes `text` to the file `path` as UTF-8, atomically."""
     with atomic_write(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
+
+
+def shipped(folder: str) -> Path:
+    """`configs` or `splits`: in the package where it was installed from a wheel, else in the checkout."""
+    inside = PACKAGE / folder
+    return inside if inside.is_dir() else ROOT / folder
 
 
 def dataset_home() -> Path:

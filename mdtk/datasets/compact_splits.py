@@ -32,10 +32,10 @@ import numpy as np
 import yaml
 
 from mdtk.core.errors import MdtkError
-from mdtk.core.files import ROOT, is_file, require_file
+from mdtk.core.files import is_file, require_file, shipped
 from mdtk.core.guard import reading
 
-FOLDER = ROOT / "splits"
+FOLDER = shipped("splits")
 _TARGET_FRAME = 19  # the annotated frame of a 30-frame Cityscapes sequence
 
 

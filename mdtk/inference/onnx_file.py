@@ -1,6 +1,6 @@
 """The depth network as an ONNX file, and the check that ONNX Runtime gives the same disparity.
 
-onnx, onnxscript and onnxruntime are no dependencies of mdtk: `pip install "mdtk[onnx]"` brings them.
+onnx, onnxscript and onnxruntime are no dependencies of mdtk: `pip install "mdtk-depth[onnx]"` brings them.
 """
 
 from __future__ import annotations
@@ -70,19 +70,23 @@ def require(names: Sequence[str] = ("onnx", "onnxscript", "onnxruntime")) -> lis
     return modules
 
 
-def export_onnx(model: LoadedModel, path: str | Path, images_b3hw: Tensor, tolerance: float = 1e-4) -> Parity:
-    """Writes `path` with a free batch size, checked against torch on `images_b3hw` (0 … 1, of the network's size).
+def export_onnx(
+    model: LoadedModel, path: str | Path, images_b3hw: Tensor, tolerance: float = 1e-4, static: bool = False
+) -> Parity:
+    """Writes `path` with a free batch size, or with `static` for one image at a time.
 
-    The file is written only when the maximum difference is at most `tolerance` of torch's maximum disparity.
+    It is checked against torch on `images_b3hw` (0 … 1, of the network's size), and written only when the
+    maximum difference is at most `tolerance` of torch's maximum disparity.
     """
     onnx, _, onnxruntime = require()
     network = DisparityNetwork(model)
     with torch.no_grad():
         expected = network(images_b3hw).numpy()
     with atomic_write(path) as temporary:
-        _write(network, images_b3hw, temporary)
+        _write(network, images_b3hw, temporary, static)
         _describe(onnx, temporary, model)
-        result = run_onnx(onnxruntime, temporary, images_b3hw.numpy())
+        parts = images_b3hw.numpy()[:, None] if static else [images_b3hw.numpy()]
+        result = np.concatenate([run_onnx(onnxruntime, temporary, part) for part in parts])
         absolute = float(np.abs(result - expected).max())
         parity = Parity(absolute, absolute / float(np.abs(expected).max()), len(images_b3hw))
         if not parity.relative <= tolerance:
@@ -93,9 +97,11 @@ def export_onnx(model: LoadedModel, path: str | Path, images_b3hw: Tensor, toler
     return parity
 
 
-def _write(network: nn.Module, images: Tensor, path: Path) -> None:
+def _write(network: nn.Module, images: Tensor, path: Path, static: bool) -> None:
     batch = torch.export.Dim("batch", min=1)
     example = images if len(images) > 1 else images.repeat(2, 1, 1, 1)  # a batch of one would be taken for a constant
+    if static:
+        example = images[:1]
     with torch.no_grad(), _quiet():
         torch.onnx.export(
             network,
@@ -105,7 +111,7 @@ def _write(network: nn.Module, images: Tensor, path: Path) -> None:
             output_names=[OUTPUT],
             opset_version=OPSET,
             dynamo=True,
-            dynamic_shapes={INPUT: {0: batch}},
+            dynamic_shapes=None if static else {INPUT: {0: batch}},
             external_data=False,
             verbose=False,
         )

@@ -19,9 +19,17 @@ class DisparityModel(Protocol):
     """What `mdtk.models.load_model` gives, as far as prediction needs it."""
 
     cfg: CfgNode
-    height: int
-    width: int
     checksum: str
+
+    @property
+    def height(self) -> int:
+        """Height of the network's input in pixels."""
+        ...
+
+    @property
+    def width(self) -> int:
+        """Width of the network's input in pixels."""
+        ...
 
     def disparity(self, images_b3hw: Tensor) -> Tensor:
         """Images (B, 3, height, width) in 0 … 1 → scaled disparity, 1 / depth, (B, 1, height, width)."""

@@ -44,7 +44,7 @@ def close_epoch(run: Run, state: TrainState) -> None:
         state.best, state.best_step = record["val_loss"], state.step
     state.history.append(record)
     if distributed.is_main():
-        run.logger.say(describe(record, run.epochs, improved))
+        run.logger.say(describe(record, run.epochs, improved, state.history[-2] if len(state.history) > 1 else {}))
         run.logger.record("epoch", state.step, {name: value for name, value in record.items() if name != "step"})
         if state.pictures:
             run.logger.pictures(state.step, render(state.pictures, cfg.LOG.IMAGES))
@@ -109,13 +109,26 @@ def evaluate(run: Run, state: TrainState) -> dict[str, float]:
     }
 
 
-def describe(record: dict, epochs: int, improved: bool) -> str:
-    """The epoch's line on the console."""
+def describe(record: dict, epochs: int, improved: bool, before: dict) -> str:
+    """The epoch's line on the console; `before` is the record of the last epoch, empty for the first."""
     parts = [f"epoch {record['epoch']}/{epochs}", f"step {record['step']}"]
     if "val_loss" in record:
-        parts.append(f"val loss {record['val_loss']:.4f}{' (best)' if improved else ''}")
-        parts.append(f"photometric {record['val_warped']:.4f} (unwarped {record['val_identity']:.4f})")
+        best = " (best)" if improved else ""
+        parts.append(f"val loss {record['val_loss']:.4f}{compared('val_loss', record, before)}{best}")
+        warped, identity = record["val_warped"], record["val_identity"]
+        parts.append(
+            f"photometric {warped:.4f} ({'better' if warped < identity else 'worse'} than unwarped {identity:.4f})"
+        )
     for name, value in record.items():
         if name.endswith(("/abs_rel", "/rmse", "/a1")):
-            parts.append(f"{name.replace('/', ' ')} {value:.4f}")
+            parts.append(f"{name.replace('/', ' ')} {value:.4f}{compared(name, record, before)}")
     return ", ".join(parts) + time.strftime("  [%H:%M:%S]")
+
+
+def compared(name: str, record: dict, before: dict) -> str:
+    """As " (better than 0.1234)" or worse, against the last record that has the number; a1 … a3 are to be high."""
+    if name not in before or before[name] == record[name]:
+        return ""
+    higher = record[name] > before[name]
+    better = higher if name.rpartition("/")[2].startswith("a") and name[-1].isdigit() else not higher
+    return f" ({'better' if better else 'worse'} than {before[name]:.4f})"

@@ -1,7 +1,12 @@
-"""What a training says: console, progress bar, metrics.jsonl, TensorBoard. Only rank 0 says anything."""
+"""What a training says: console, train.log, metrics.jsonl, CSV, TensorBoard. Only rank 0 says anything.
+
+A terminal gets a progress bar. Where there is none, and in train.log, a line every LOG.PERIOD steps takes its place.
+"""
 
 from __future__ import annotations
 
+import csv as csv_module
+import io
 import json
 import sys
 import time
@@ -18,9 +23,11 @@ class Logger:
     """`active` False: every method does nothing (other ranks). Records after `step`, and what a kill left, are removed:
     a resumed run writes them again."""
 
-    def __init__(self, out_dir: Path, active: bool, tensorboard: bool, step: int) -> None:
-        self.active, self.path = active, out_dir / "metrics.jsonl"
+    def __init__(self, out_dir: Path, active: bool, tensorboard: bool, step: int, csv: bool = False) -> None:
+        self.active, self.path, self.csv = active, out_dir / "metrics.jsonl", csv
         self.bar: tqdm | None = None
+        self.label = ""
+        self.clock = (time.monotonic(), step)  # of the last progress line
         self.writer = None
         if not active:
             return
@@ -31,10 +38,34 @@ class Logger:
             self.writer = SummaryWriter(str(out_dir / "tensorboard"), purge_step=step + 1)
 
     def say(self, text: str) -> None:
-        """A line on the console, above the progress bar."""
+        """A line on the console, above the progress bar, and in train.log."""
         if self.active:
             tqdm.write(text, file=sys.stdout)
             sys.stdout.flush()
+            self._write(text)
+
+    def _write(self, text: str) -> None:
+        with self.path.with_name("train.log").open("a", encoding="utf-8") as file:
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {text}\n")
+
+    def progress(self, step: int, total: int, batch_size: int, values: dict, memory: int) -> None:
+        """The line of a step: loss, learning rate, samples per second, time left, peak memory (bytes).
+
+        `step` of `total` steps of the training; the speed is that since the last such line.
+        """
+        if not self.active:
+            return
+        now, (then, before) = time.monotonic(), self.clock
+        self.clock = (now, step)
+        per_step = (now - then) / max(step - before, 1)
+        text = (
+            f"{self.label}, step {step}/{total}, loss {values['total']:.4f}, lr {values['lr']:.3g}, "
+            f"{batch_size / max(per_step, 1e-9):.1f} samples/s, {duration(per_step * (total - step))} left, "
+            f"memory {memory / 2**30:.1f} GiB"
+        )
+        self._write(text)
+        if self.bar is None:
+            print(text, flush=True)
 
     def _rewind(self, step: int) -> None:
         if self.path.is_file():
@@ -67,12 +98,11 @@ class Logger:
                 self.writer.add_image(name, image, step, dataformats="HWC")
 
     def start_epoch(self, label: str, total: int, done: int, batch_size: int) -> None:
-        """A progress bar in samples (rate: samples/s, with ETA) over `total` steps, `done` of them done before."""
-        if self.active:
-            # A terminal is redrawn as it goes; a log file gets a line now and then.
-            pause = 0.2 if sys.stderr.isatty() else 15.0
+        """On a terminal a progress bar in samples (with rate and ETA) over `total` steps, `done` of them done."""
+        self.label, self.clock = label, (time.monotonic(), self.clock[1])
+        if self.active and sys.stderr.isatty():
             self.bar = tqdm(
-                total=total * batch_size, initial=done * batch_size, desc=label, unit="sample", mininterval=pause,
+                total=total * batch_size, initial=done * batch_size, desc=label, unit="sample", mininterval=0.2,
                 dynamic_ncols=True, leave=False,
             )  # fmt: skip
 
@@ -92,8 +122,28 @@ class Logger:
     def close(self) -> None:
         """Takes the bar away and writes what TensorBoard has not yet."""
         self.end_epoch()
+        if self.active and self.csv:
+            write_tables(self.path)
         if self.writer is not None:
             self.writer.close()
+
+
+def write_tables(path: Path) -> None:
+    """Writes train.csv and epoch.csv beside metrics.jsonl: its records of each kind as a table, a column a name."""
+    records = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    for kind in dict.fromkeys(record["kind"] for record in records):
+        rows = [record for record in records if record["kind"] == kind]
+        text = io.StringIO()
+        table = csv_module.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row if name != "kind")))
+        table.writeheader()
+        table.writerows({name: value for name, value in row.items() if name != "kind"} for row in rows)
+        write_text(path.with_name(f"{kind}.csv"), text.getvalue())
+
+
+def duration(seconds: float) -> str:
+    """Hours, minutes and seconds: 3725 → "1:02:05"."""
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
 def _step_of(line: str) -> int:

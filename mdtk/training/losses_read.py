@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
+import resource
+import sys
 from typing import Any
+
+import torch
 
 from mdtk.core import distributed
 from mdtk.core.errors import MdtkError
@@ -31,6 +35,9 @@ def read_losses(run: Run, state: TrainState, meter: Meter) -> float | None:
         report_refused(run, reading)
         values["refused"] = len(reading.refused)
     run.logger.record("train", state.step, values)
+    if "total" in values:
+        memory = peak_memory(run.device)
+        run.logger.progress(state.step, run.total_steps, run.cfg.SOLVER.BATCH_SIZE, values, memory)
     if state.refused_in_row >= run.cfg.SOLVER.MAX_NOT_FINITE:
         left = set_aside_unproven(run.out_dir, state) if distributed.is_main() else ""
         raise MdtkError(
@@ -39,6 +46,13 @@ def read_losses(run: Run, state: TrainState, meter: Meter) -> float | None:
             "or set SOLVER.CLIP_GRAD, or look at these samples"
         )
     return reading.means.get("total")
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most memory, in bytes, that this process has held so far: on its GPU, else in all."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def report_refused(run: Run, reading: Reading) -> None:

@@ -66,7 +66,7 @@ def set_up(cfg: CfgNode, device: torch.device) -> tuple[Run, TrainState]:
         prepare=build_preparation(cfg),
         prepare_plain=build_preparation(cfg, augmented=False),
         objective=build_objective(cfg),
-        logger=Logger(out_dir, distributed.is_main(), cfg.LOG.TENSORBOARD, state.step),
+        logger=Logger(out_dir, distributed.is_main(), cfg.LOG.TENSORBOARD, state.step, cfg.LOG.CSV),
         total_steps=total,
         lists=lists,
     )

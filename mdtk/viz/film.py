@@ -1,8 +1,11 @@
-"""Writes films from a stream of pictures, as GIF (Pillow) or MP4 (OpenCV), atomically."""
+"""Writes films from a stream of pictures, as GIF (Pillow), WebM or MP4 (OpenCV), atomically."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -13,14 +16,17 @@ from PIL import Image
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import atomic_write
 
-FILM_SUFFIXES = (".gif", ".mp4")
+FILM_SUFFIXES = (".gif", ".mp4", ".webm")
+# By suffix, the first that this machine's OpenCV can write. Browsers play H.264 (avc1) and VP9, not MPEG-4 Part 2,
+# the mp4v that every OpenCV wheel writes.
+CODECS = {".mp4": ("avc1", "vp09", "mp4v"), ".webm": ("VP90",)}
 _PALETTE_FRAMES = 12  # number of first pictures that give the palette if the caller names none
 
 
 def write_film(
     path: str | Path, pictures: Iterable[np.ndarray], rate: float, samples: Sequence[np.ndarray] = ()
 ) -> int:
-    """Writes `pictures` (H, W, 3) uint8 as a .gif or .mp4 film with `rate` frames per second; returns their number.
+    """Writes `pictures` (H, W, 3) uint8 as a .gif, .mp4 or .webm film of `rate` frames per second; gives their number.
 
     `samples` are a few pictures from the whole film that give the palette of a GIF; empty: its first pictures. Raises
     `MdtkError` for another suffix, or without pictures.
@@ -28,14 +34,14 @@ def write_film(
     suffix = check_suffix(path)
     if suffix == ".gif":
         return write_gif(path, pictures, rate, samples)
-    return write_mp4(path, pictures, rate)
+    return write_video(path, pictures, rate)
 
 
 def check_suffix(path: str | Path) -> str:
-    """The suffix of a film's path in lower case. Raises `MdtkError` if it is neither .gif nor .mp4."""
+    """The suffix of a film's path in lower case. Raises `MdtkError` if it is none of `FILM_SUFFIXES`."""
     suffix = Path(path).suffix.lower()
     if suffix not in FILM_SUFFIXES:
-        raise MdtkError(f"{path}: a film is written as {' or '.join(FILM_SUFFIXES)}; give one of these suffixes")
+        raise MdtkError(f"{path}: a film is written as .gif, .mp4 or .webm; give one of these suffixes")
     return suffix
 
 
@@ -68,18 +74,15 @@ def _shared_palette(samples: Sequence[np.ndarray]) -> Image.Image:
     return Image.fromarray(tall).quantize(colors=256, method=Image.Quantize.MEDIANCUT)
 
 
-def write_mp4(path: str | Path, pictures: Iterable[np.ndarray], rate: float) -> int:
-    """Writes an MP4, see `write_film`; a picture of odd size loses a row or column.
-
-    The codec is MPEG-4 Part 2, the only one that every OpenCV wheel writes.
-    """
+def write_video(path: str | Path, pictures: Iterable[np.ndarray], rate: float) -> int:
+    """Writes an MP4 or a WebM, see `write_film`; a picture of odd size loses a row or column."""
     writer, count, size = None, 0, (0, 0)
     with atomic_write(path) as temporary:
         try:
             for picture in pictures:
                 if writer is None:
                     size = (picture.shape[1] // 2 * 2, picture.shape[0] // 2 * 2)
-                    writer = _open_mp4(temporary, path, rate, size)
+                    writer = _open_video(temporary, path, rate, size)
                 writer.write(np.ascontiguousarray(picture[: size[1], : size[0], ::-1]))
                 count += 1
         finally:
@@ -90,8 +93,26 @@ def write_mp4(path: str | Path, pictures: Iterable[np.ndarray], rate: float) -> 
     return count
 
 
-def _open_mp4(temporary: Path, path: str | Path, rate: float, size: tuple[int, int]) -> cv2.VideoWriter:
-    writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*"mp4v"), rate, size)
-    if not writer.isOpened():
-        raise MdtkError(f"{path} cannot be written as MP4 at {size[0]}x{size[1]}; choose a .gif")
-    return writer
+def _open_video(temporary: Path, path: str | Path, rate: float, size: tuple[int, int]) -> cv2.VideoWriter:
+    suffix = temporary.suffix.lower()
+    for codec in CODECS[suffix]:
+        with _silent_stderr():  # FFmpeg complains there about every codec that is not built in
+            writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*codec), rate, size)
+        if writer.isOpened():
+            return writer
+    kind = suffix[1:].upper()
+    raise MdtkError(f"{path} cannot be written as {kind} at {size[0]}x{size[1]}; choose a .gif")
+
+
+@contextlib.contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Sends what libraries below Python write to stderr nowhere, inside the block."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +13,11 @@ import torch
 
 from mdtk.config import load_config
 from mdtk.core.errors import MdtkError
+from mdtk.datasets.sequence.video_frames import read_frames
 from mdtk.inference import onnx_file as export_onnx
 from mdtk.models import LoadedModel, build_model
+from mdtk.viz.film import write_film
+from tests.helpers.tiny import PROJECT
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +48,7 @@ def test_a_missing_package_is_named_with_its_cure(model, tmp_path, monkeypatch):
 
 
 def test_onnx_runtime_agrees_at_every_batch_size(model, tmp_path, monkeypatch):
-    onnx = pytest.importorskip("onnx", reason="ONNX export is an extra: pip install mdtk[onnx]")
+    onnx = pytest.importorskip("onnx", reason="ONNX export is an extra: pip install mdtk-depth[onnx]")
     pytest.importorskip("onnxscript")
     runtime = pytest.importorskip("onnxruntime")
     path = tmp_path / "m.onnx"
@@ -60,8 +65,37 @@ def test_onnx_runtime_agrees_at_every_batch_size(model, tmp_path, monkeypatch):
     assert model.system.precision == "bf16"  # the model itself is left as it was
 
     content, run = path.read_bytes(), export_onnx.run_onnx
-    monkeypatch.setattr(export_onnx, "_write", lambda network, images, target: target.write_bytes(content))
+    monkeypatch.setattr(export_onnx, "_write", lambda network, images, target, static: target.write_bytes(content))
     monkeypatch.setattr(export_onnx, "run_onnx", lambda *args: run(*args) * 1.01)
     with pytest.raises(MdtkError, match=r"is not written: ONNX Runtime differs from torch by 0.01"):
         export_onnx.export_onnx(model, path, images(1))
     assert path.read_bytes() == content
+
+
+def test_a_static_file_takes_one_image(model, tmp_path):
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxscript")
+    runtime = pytest.importorskip("onnxruntime")
+    path = tmp_path / "m.onnx"
+    parity = export_onnx.export_onnx(model, path, images(2), static=True)
+    assert (parity.images, parity.relative < 1e-5) == (2, True)
+    shape = [one.dim_value for one in onnx.load(str(path)).graph.input[0].type.tensor_type.shape.dim]
+    assert shape == [1, 3, model.height, model.width]
+    with pytest.raises(Exception, match="dimension"):
+        export_onnx.run_onnx(runtime, path, images(2).numpy())
+
+
+def test_the_camera_example_shows_depth(model, tmp_path):
+    """examples/camera_depth.py, with a film in place of the camera and a file in place of the window."""
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(name)
+    export_onnx.export_onnx(model, tmp_path / "m.onnx", images(1))
+    pictures = [np.full((60, 80, 3), 20 * number, np.uint8) for number in range(5)]
+    write_film(tmp_path / "in.webm", pictures, 10.0)
+    script = PROJECT / "examples" / "camera_depth.py"
+    assert len(script.read_text().splitlines()) <= 45
+    command = [sys.executable, script, tmp_path / "m.onnx", tmp_path / "in.webm", tmp_path / "out.webm"]
+    subprocess.run(command, check=True, capture_output=True)
+    frames = list(read_frames(tmp_path / "out.webm"))
+    assert len(frames) == 5
+    assert frames[0].shape == (120, 80, 3)

@@ -86,7 +86,7 @@ def test_a_long_film_keeps_few_frames_spread_evenly():
     ("source", "output", "message"),
     [
         ("absent", "out.gif", "--image_path not found"),
-        ("frames", "out.webp", r"written as \.gif or \.mp4"),
+        ("frames", "out.webp", r"written as .gif, .mp4 or .webm"),
         ("empty", "out.gif", "holds no frames"),
         ("note.mp4", "out.gif", r"video cannot be read: .*note\.mp4"),
     ],

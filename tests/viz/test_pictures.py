@@ -121,18 +121,23 @@ def test_gif_holds_every_picture_in_one_palette(tmp_path):
             assert np.abs(shown[4:20, 4:20].mean((0, 1)) - picture[10, 10]).max() < 16
 
 
-def test_mp4_holds_every_picture_and_takes_odd_sizes(tmp_path):
+@pytest.mark.parametrize("suffix", [".mp4", ".webm"])
+def test_videos_hold_every_picture_and_take_odd_sizes(tmp_path, suffix, capfd):
     pictures = film_pictures(size=(49, 65))
-    path = tmp_path / "film.mp4"
+    path = tmp_path / f"film{suffix}"
     assert write_film(path, iter(pictures), 12.5) == 8
     frames = list(read_frames(path))
     assert len(frames) == 8
     assert frames[0].shape == (48, 64, 3)
+    assert capfd.readouterr().err == ""
+    reader = cv2.VideoCapture(str(path))
+    codec = int(reader.get(cv2.CAP_PROP_FOURCC)).to_bytes(4, "little").decode()
+    assert codec.lower() in ("avc1", "h264", "vp90", "vp09"), "browsers play H.264 and VP9"
     for number, frame in enumerate(frames):
         assert np.abs(frame[4:20, 4:20].mean((0, 1)) - pictures[number][10, 10]).max() < 16
 
 
-@pytest.mark.parametrize("name", ["film.gif", "film.mp4"])
+@pytest.mark.parametrize("name", ["film.gif", "film.mp4", "film.webm"])
 def test_a_film_that_fails_leaves_the_old_one(tmp_path, name):
     path = tmp_path / name
     path.write_bytes(b"old")
@@ -149,6 +154,6 @@ def test_a_film_that_fails_leaves_the_old_one(tmp_path, name):
         write_film(path, iter([]), 10.0)
 
 
-def test_films_have_two_suffixes(tmp_path):
-    with pytest.raises(MdtkError, match=r"film\.webp: a film is written as \.gif or \.mp4"):
+def test_films_have_three_suffixes(tmp_path):
+    with pytest.raises(MdtkError, match=r"film\.webp: a film is written as \.gif, \.mp4 or \.webm"):
         write_film(tmp_path / "film.webp", iter(film_pictures(1)), 10.0)

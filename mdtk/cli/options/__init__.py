@@ -1,0 +1,1 @@
+"""The commands' options. Nothing here imports torch, so that --help answers at once."""

@@ -1,0 +1,85 @@
+"""The options of the commands that measure: evaluate, odometry."""
+
+from __future__ import annotations
+
+import argparse
+
+from mdtk.cli.options.training_options import find_recipe
+from mdtk.cli.subcommand import Command
+from mdtk.config.command_line import ToolParser
+from mdtk.evaluation.scoring.alignment import ALIGNMENTS, KINDS
+from mdtk.evaluation.scoring.map_metrics import MAP_METRICS
+from mdtk.evaluation.scoring.protocols import KITTI_BENCHMARK, benchmarks, variants
+
+CHECKPOINT = "a .pth of a training, a published checkpoint (file or folder), or a name of `mdtk models`"
+
+
+def _evaluate(parser: ToolParser) -> None:
+    add = parser.add_argument
+    add("--checkpoint", default="", help=CHECKPOINT)
+    add("--config", default="", type=find_recipe, help="a recipe whose keys go over the checkpoint's own")
+    known = ", ".join((*benchmarks(), KITTI_BENCHMARK.protocol.name))
+    add("--datasets", nargs="+", default=[], help=f"benchmarks, or benchmark/variant; default: what is there. {known}")
+    add("--variant", default="", help=", ".join(variants()))
+    scale = parser.add_mutually_exclusive_group()
+    scale.add_argument("--eval_mono", action="store_true", help="median scaling, whatever the training was")
+    scale.add_argument("--eval_stereo", action="store_true", help="no alignment, depth x EVAL.STEREO_SCALE (5.4)")
+    scale.add_argument("--no_median_scaling", action="store_true", help="predicted depth is taken as metres")
+    scale.add_argument("--alignment", choices=ALIGNMENTS, help="EVAL.ALIGNMENT")
+    add("--scale_factor", help="EVAL.SCALE_FACTOR, a factor on predicted depth")
+    add("--post_process", action="store_true", help="average with the mirrored image's prediction")
+    add("--predictions", default="", help="file (N x H x W, in list order) or folder of another program's predictions")
+    kinds = "disparity: 1 / depth; affine: disparity up to scale and shift"
+    add("--predictions_are", choices=KINDS, default="disparity", help=kinds)
+    own = "a registered predictor or FILE.py:CLASS, then its option=value …"
+    add("--predictor", nargs="+", default=[], metavar="NAME", help=own)
+    add("--ground_truth", default="", help="exported .npz or published gt_depths.npz; default: read from the data set")
+    add("--save_predictions", action="store_true", help="keep the predicted disparities as .npy")
+    add("--no_eval", action="store_true", help="predict and save only")
+    add("--no_baselines", action="store_true", help="leave out the two baseline predictors")
+    add("--no_trivial", action="store_true", dest="no_baselines", help=argparse.SUPPRESS)  # its former name
+    add("--skip_empty", action="store_true", help="leave out images without a valid ground-truth pixel")
+    add("--map_metrics", nargs="+", default=[], choices=tuple(MAP_METRICS), help="metrics on maps, beside the others")
+    corruptions = "all, or names: mCE and mRR beside the result"
+    add("--corruptions", nargs="+", default=[], metavar="NAME", help=corruptions)
+    add("--kitti_c", default="", help="folder of a published KITTI-C; default: corruptions are made on the fly, seeded")
+    add("--overwrite", action="store_true", help="replace results that another configuration made")
+    add("--report", action="store_true", help="write an HTML report with pictures for each benchmark")
+    add("--output", default="", help="folder of the results; default: evaluation/ beside the checkpoint")
+
+
+def _odometry(parser: ToolParser) -> None:
+    parser.add_argument("--checkpoint", required=True, help=f"{CHECKPOINT}; it needs a pose network")
+    parser.add_argument("--sequences", nargs="+", default=["09", "10"], help="they have a list odom/test_<sequence>")
+    parser.add_argument("--config", default="", type=find_recipe, help="a recipe to lay over the checkpoint's own")
+    parser.add_argument("--output", default="", help="folder of the results; default: odometry/ beside the checkpoint")
+
+
+EVALUATION_COMMANDS = (
+    Command(
+        name="evaluate",
+        tool="evaluate",
+        summary="Scores a checkpoint, or predictions of another program, on every benchmark that is there",
+        add_options=_evaluate,
+        work="mdtk.cli.work.evaluate_work",
+        examples=(
+            "--checkpoint mono_640x192 --datasets kitti_eigen ROOTS.KITTI_RAW /data/kitti",
+            "--load_weights_folder ~/models/mono_640x192 --eval_mono --eval_split eigen --data_path /data/kitti",
+        ),
+        details="In one process, or under torchrun with several; the rows are the same. KEY VALUE pairs override the\n"
+        "checkpoint's configuration, for example ROOTS.KITTI_RAW /data/kitti EVAL.MAX_DEPTH 50. The options of\n"
+        "Monodepth2's and BDEdepth's evaluation are understood.",
+    ),
+    Command(
+        name="odometry",
+        tool="evaluate_pose",
+        summary="Scores a checkpoint's pose network on KITTI odometry: 5-frame snippets, whole trajectories, plots",
+        add_options=_odometry,
+        work="mdtk.cli.work.odometry_work",
+        examples=(
+            "--checkpoint runs/odom/last.pth ROOTS.KITTI_ODOM /data/odometry",
+            "--eval_split odom_9 --load_weights_folder ~/models/mono_odom_640x192 --data_path /data/odometry",
+        ),
+        details="Train with DATA.TRAIN_SPLIT odom/train: the Eigen training drives overlap sequences 09 and 10.",
+    ),
+)

@@ -1,0 +1,105 @@
+"""The options of the commands around a training: train, check, profile, fetch_weights."""
+
+from __future__ import annotations
+
+import os
+
+from mdtk.cli.subcommand import Command
+from mdtk.config.command_line import ToolParser
+from mdtk.config.familiar_training import recipe_text, translate_training
+from mdtk.core.files import shipped
+
+RECIPE = "a recipe, e.g. configs/kitti/monodepth2_mono_640x192.yaml, or its path below configs/"
+
+
+def recipe_option(parser: ToolParser, required: bool = False) -> None:
+    """--config, with the recipes that come with the package found by their path below configs/."""
+    parser.add_argument("--config", type=find_recipe, required=required, help=RECIPE)
+
+
+def find_recipe(text: str) -> str:
+    """The recipe's file: as given, else the one of that name that comes with the package."""
+    inside = shipped("configs") / text.removeprefix("configs/")
+    return text if os.path.exists(text) or not inside.is_file() else str(inside)
+
+
+def _train(parser: ToolParser) -> None:
+    recipe_option(parser)
+    parser.add_argument("--nproc", type=int, default=0, help="number of processes on this machine, one for each GPU")
+
+
+def familiar_training(words: list[str], parser: ToolParser) -> tuple[list[str], str]:
+    """Replaces a training command of Monodepth2 or BDEdepth; gives the recipe that results as a text to print."""
+    translation = translate_training(words, shipped("configs"), parser.options)
+    if translation.words == words:
+        return words, ""
+    args = parser.parse_tool_args(translation.words)
+    notes = "".join(f"note: {note}\n" for note in translation.notes)
+    return translation.words, f"{notes}the options say this recipe:\n\n{recipe_text(args.config or '', args.overrides)}"
+
+
+def _check(parser: ToolParser) -> None:
+    recipe_option(parser)
+    parser.add_argument("--quick", action="store_true", help="only check that files exist, without decoding them")
+
+
+def _profile(parser: ToolParser) -> None:
+    recipe_option(parser)
+    parser.add_argument("--batch_size", type=int, default=1, help="images per call")
+    parser.add_argument("--warmup", type=int, default=5, help="number of runs before the timed ones")
+    parser.add_argument("--repeats", type=int, default=20, help="number of timed runs")
+    parser.add_argument("--output", help="JSON file to which the results are written as well")
+
+
+def _fetch_weights(parser: ToolParser) -> None:
+    recipe_option(parser, required=True)
+
+
+TRAINING_COMMANDS = (
+    Command(
+        name="train",
+        tool="train",
+        summary="Trains a recipe in one process or under torchrun; resumes a training that was interrupted",
+        add_options=_train,
+        work="mdtk.cli.work.train_work",
+        examples=(
+            "--config kitti/monodepth2_mono_640x192.yaml ROOTS.KITTI_RAW /data/kitti",
+            "--model_name mono --split eigen_zhou --frame_ids 0 -1 1 --use_stereo --data_path /data/kitti",
+        ),
+        details="Without --config it trains the sample recipe. KEY VALUE pairs, anywhere on the line, override any key "
+        "of\nmdtk/config/sections.py. The training options of Monodepth2 and BDEdepth are translated, and the recipe\n"
+        "that results is printed. Several processes: --nproc 2, or torchrun --nproc_per_node=2 tools/train.py …\n"
+        "SIGTERM and Ctrl-C finish the step and save; exit status 75 then means: run the same command again.",
+        prepare=familiar_training,
+    ),
+    Command(
+        name="check",
+        tool="check_data",
+        summary="Checks all data that a recipe would read, before the training starts",
+        add_options=_check,
+        work="mdtk.cli.work.check_work",
+        examples=("--config kitti/monodepth2_mono_640x192.yaml", "--quick ROOTS.KITTI_RAW /data/kitti"),
+        details="Lists missing or unreadable files, images that do not fit their calibration, test frames that "
+        "training also\nsees, and static frames. Without --config it checks the sample recipe. The exit status is 1 if "
+        "training would fail.",
+    ),
+    Command(
+        name="profile",
+        tool="profile_model",
+        summary="Measures parameters, multiply-adds, latency, throughput and peak memory of a recipe's networks",
+        add_options=_profile,
+        work="mdtk.cli.work.profile_work",
+        examples=(
+            "--config kitti/monodepth2_mono_640x192.yaml",
+            "--config kitti/bdedepth_hrnet18_640x192.yaml DEVICE cpu",
+        ),
+    ),
+    Command(
+        name="weights",
+        tool="fetch_weights",
+        summary="Downloads the ImageNet weights that a recipe starts from, before several processes need them",
+        add_options=_fetch_weights,
+        work="mdtk.cli.work.weights_work",
+        examples=("--config kitti/monodepth2_mono_640x192.yaml", "--config kitti/bdedepth_hrnet18_640x192.yaml"),
+    ),
+)

@@ -1,0 +1,35 @@
+"""The work of `mdtk check`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable
+from typing import Any
+
+from tqdm import tqdm
+
+from mdtk.config import load_config
+from mdtk.core.files import shipped
+from mdtk.datasets.prepare.check_recipe import build_checks
+from mdtk.evaluation.scoring.protocols import get_protocol
+
+
+def progress(items: Iterable[Any], total: int) -> Iterable[Any]:
+    """The items, with a progress bar."""
+    return tqdm(items, total=total, unit="file", leave=False, disable=None)
+
+
+def main(args: argparse.Namespace) -> int:
+    """Does what the command line asks."""
+    cfg = load_config(args.config or shipped("configs") / "sample" / "monodepth2.yaml", args.overrides)
+    rows = [get_protocol(name) for name in cfg.EVAL.PROTOCOLS]
+    tests = [(row.dataset, row.split, row.ground_truth) for row in rows]
+    fatal, summaries = 0, []
+    for checked in build_checks(cfg, tests, args.quick, progress):
+        for finding in checked.findings:
+            print(finding if finding.fatal else f"note: {finding}")
+            fatal += finding.fatal
+        summaries.append(checked.summary())
+    print("\n".join(summaries))
+    print(f"training would fail: {fatal} problems" if fatal else "training can start")
+    return 1 if fatal else 0
