@@ -13,7 +13,7 @@ from mdtk.core import distributed
 from mdtk.data.batch import Batch
 from mdtk.data.preparation import Preparation
 from mdtk.losses.objective import Losses, Objective
-from mdtk.training.guard import Held, not_finite
+from mdtk.training.finite import Held, not_finite
 from mdtk.training.solver import learning_rate, set_learning_rate
 from mdtk.training.state import Run, TrainState
 

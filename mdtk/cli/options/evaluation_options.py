@@ -7,11 +7,14 @@ import argparse
 from mdtk.cli.options.training_options import find_recipe
 from mdtk.cli.subcommand import Command
 from mdtk.config.command_line import ToolParser
-from mdtk.evaluation.scoring.alignment import ALIGNMENTS, KINDS
-from mdtk.evaluation.scoring.map_metrics import MAP_METRICS
+from mdtk.evaluation.scoring.alignment import ALIGNMENTS
+from mdtk.evaluation.scoring.metrics import SEVEN
 from mdtk.evaluation.scoring.protocols import KITTI_BENCHMARK, benchmarks, variants
 
 CHECKPOINT = "a .pth of a training, a published checkpoint (file or folder), or a name of `mdtk models`"
+
+PREDICTIONS_ARE = ("disparity", "depth", "affine_disparity", "affine_depth")
+MAP_METRICS = ("point_cloud", "point_cloud_slowtv", "edges", "boundary_depth_pro", "boundary_moge", "regions")
 
 
 def _evaluate(parser: ToolParser) -> None:
@@ -29,8 +32,8 @@ def _evaluate(parser: ToolParser) -> None:
     add("--scale_factor", help="EVAL.SCALE_FACTOR, a factor on predicted depth")
     add("--post_process", action="store_true", help="average with the mirrored image's prediction")
     add("--predictions", default="", help="file (N x H x W, in list order) or folder of another program's predictions")
-    kinds = "disparity: 1 / depth; affine: disparity up to scale and shift"
-    add("--predictions_are", choices=KINDS, default="disparity", help=kinds)
+    kinds = "disparity: 1 / depth; affine_…: up to scale and shift"
+    add("--predictions_are", choices=PREDICTIONS_ARE, default="disparity", help=kinds)
     own = "a registered predictor or FILE.py:CLASS, then its option=value …"
     add("--predictor", nargs="+", default=[], metavar="NAME", help=own)
     add("--ground_truth", default="", help="exported .npz or published gt_depths.npz; default: read from the data set")
@@ -39,13 +42,26 @@ def _evaluate(parser: ToolParser) -> None:
     add("--no_baselines", action="store_true", help="leave out the two baseline predictors")
     add("--no_trivial", action="store_true", dest="no_baselines", help=argparse.SUPPRESS)  # its former name
     add("--skip_empty", action="store_true", help="leave out images without a valid ground-truth pixel")
-    add("--map_metrics", nargs="+", default=[], choices=tuple(MAP_METRICS), help="metrics on maps, beside the others")
+    add("--map_metrics", nargs="+", default=[], choices=MAP_METRICS, help="metrics on maps, beside the others")
     corruptions = "all, or names: mCE and mRR beside the result"
     add("--corruptions", nargs="+", default=[], metavar="NAME", help=corruptions)
     add("--kitti_c", default="", help="folder of a published KITTI-C; default: corruptions are made on the fly, seeded")
     add("--overwrite", action="store_true", help="replace results that another configuration made")
     add("--report", action="store_true", help="write an HTML report with pictures for each benchmark")
     add("--output", default="", help="folder of the results; default: evaluation/ beside the checkpoint")
+
+
+def _compare(parser: ToolParser) -> None:
+    parser.add_argument("results", nargs="+", metavar="A B", help="result folders; runs of one recipe joined by commas")
+    parser.add_argument("--protocol", default="kitti_eigen", help="benchmark or benchmark/variant")
+    parser.add_argument("--metrics", nargs="+", default=list(SEVEN), help="columns that are compared")
+    parser.add_argument("--labels", nargs="+", default=[], help="names for the table, one for each argument")
+    parser.add_argument("--published", action="store_true", help="add the published numbers of the protocol")
+    parser.add_argument("--changed", type=int, default=5, help="how many of the images that changed most are named")
+    parser.add_argument("--pictures", default="", help="write an HTML page with pictures of these images ")
+    parser.add_argument("--saved", nargs=2, default=[], metavar=("A", "B"), help="their predictions/ folders")
+    parser.add_argument("--config", default="", help="a recipe that says where the data is, for pictures")
+    parser.add_argument("--output", default="", help="also write <output>.md and <output>.tex")
 
 
 def _odometry(parser: ToolParser) -> None:
@@ -69,6 +85,20 @@ EVALUATION_COMMANDS = (
         details="In one process, or under torchrun with several; the rows are the same. KEY VALUE pairs override the\n"
         "checkpoint's configuration, for example ROOTS.KITTI_RAW /data/kitti EVAL.MAX_DEPTH 50. The options of\n"
         "Monodepth2's and BDEdepth's evaluation are understood.",
+    ),
+    Command(
+        name="compare",
+        tool="compare",
+        summary="Says whether results differ by more than chance, and makes the table of a paper from them",
+        add_options=_compare,
+        work="mdtk.cli.work.compare_work",
+        examples=(
+            "runs/a/evaluation/last runs/b/evaluation/last --protocol kitti_eigen",
+            "runs/a1/evaluation/last,runs/a2/evaluation/last runs/b/evaluation/last --published --output table",
+        ),
+        details="A, B, C … are folders of results (or CSV files in them). Every one after A is compared with A: the\n"
+        "mean difference per image, an interval from resampling whole drives or scenes, and 'differs' or 'does not\n"
+        "differ'. Several runs of one recipe are one argument, joined by commas: a mean and a standard deviation.",
     ),
     Command(
         name="odometry",

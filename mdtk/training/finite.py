@@ -1,4 +1,4 @@
-"""The guard of a step: whether loss and gradient are finite, found on the device, and a step that changes nothing.
+"""Finite steps: whether loss and gradient are finite, found on the device, and a step that changes nothing.
 
 Nothing here waits for the device: the answer is a tensor, which the fused optimisers take as `found_inf`.
 """
