@@ -93,14 +93,14 @@ def check_kind(alignment: Alignment, kind: str) -> None:
 def _prediction_in(alignment: Alignment, pred: np.ndarray, given: str) -> np.ndarray:
     """The prediction in the space of the fit; `given` is the space of its values, depth or disparity."""
     if alignment.space == "log_depth":
-        return np.log(pred)
+        return np.asarray(np.log(pred))
     values: np.ndarray = 1 / pred if given != alignment.space else pred
-    return np.maximum(values, alignment.raised_to) if alignment.raised_to else values
+    return np.asarray(np.maximum(values, alignment.raised_to)) if alignment.raised_to else values
 
 
 def _truth_in(alignment: Alignment, gt: np.ndarray) -> np.ndarray:
     if alignment.space == "log_depth":
-        return np.log(gt)
+        return np.asarray(np.log(gt))
     truth: np.ndarray = 1 / (gt + alignment.gt_epsilon) if alignment.space == "disparity" else gt
     return truth
 
