@@ -16,7 +16,7 @@ from mdtk.core.errors import MdtkError
 
 MAGIC = 20000630
 LINES = {0: 1, 2: 1, 3: 16}  # lines in a chunk by compression: none, ZIPS, ZIP
-TYPES = {0: np.dtype("<u4"), 1: np.dtype("<f2"), 2: np.dtype("<f4")}
+TYPES: dict[int, np.dtype] = {0: np.dtype("<u4"), 1: np.dtype("<f2"), 2: np.dtype("<f4")}
 PREFERRED = ("Z", "depth.Z", "Depth.Z", "ViewLayer.Depth.Z", "V", "Y", "R")  # of several channels the first of these
 
 
@@ -82,7 +82,8 @@ def _text(content: bytes, place: int) -> tuple[str, int]:
 
 
 def _channels(value: bytes) -> list[tuple[str, np.dtype]]:
-    found, place = [], 0
+    found: list[tuple[str, np.dtype]] = []
+    place = 0
     while value[place]:
         name, place = _text(value, place)
         found.append((name, TYPES[struct.unpack_from("<i", value, place)[0]]))

@@ -6,6 +6,8 @@ import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import write_text
 from mdtk.datasets.reader import DatasetReader
@@ -67,7 +69,7 @@ def _scored(
     return evaluate(protocol, maps, truth, scale, True, kind_of(predictor), reader.recording), predictor
 
 
-def _cells(title: str, pictures: Mapping[str, object]) -> str:
+def _cells(title: str, pictures: Mapping[str, np.ndarray]) -> str:
     images = "".join(
         f'<div><img alt="{label}" src="data:image/png;base64,{png_base64(picture)}"><span>{label}</span></div>'
         for label, picture in pictures.items()

@@ -1,7 +1,7 @@
 """The 18 corruptions × 5 levels of RoboDepth (Kong et al. 2023; after Hendrycks and Dietterich 2019), seeded.
 
 The published KITTI-C was made with unseeded noise, so its exact pixels are in its files alone; what is made here is a
-set of its own, `SET`, with the same kinds and levels. Snow, frost, fog and elastic fields come from this module's noise.
+set of its own, `SET`, with the same kinds and levels. Snow, frost, fog and elastic fields come from noise.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def snow(image: np.ndarray, level: int, generator: np.random.Generator) -> np.nd
         (0.55, 0.3, 0.85, 12, 0.65),
         (0.55, 0.3, 0.85, 12, 0.55),
     )[level]
-    flakes = generator.normal(mean, spread, image.shape[:2])
+    flakes: np.ndarray = generator.normal(mean, spread, image.shape[:2])
     flakes = np.clip(np.where(flakes < cut, 0, flakes), 0, 1)
     flakes = cv2.filter2D(flakes, -1, _streak(length, generator.uniform(-135, -45)))
     grey = image.mean(-1, keepdims=True)
@@ -225,4 +225,5 @@ def jpeg_compression(image: np.ndarray, level: int, generator: np.random.Generat
     """JPEG of quality 25 … 7."""
     stored = np.round(image[..., ::-1] * 255).astype(np.uint8)
     _, coded = cv2.imencode(".jpg", stored, [cv2.IMWRITE_JPEG_QUALITY, (25, 18, 15, 10, 7)[level]])
-    return cv2.imdecode(coded, cv2.IMREAD_COLOR)[..., ::-1].astype(np.float64) / 255
+    decoded = np.asarray(cv2.imdecode(coded, cv2.IMREAD_COLOR))
+    return decoded[..., ::-1].astype(np.float64) / 255

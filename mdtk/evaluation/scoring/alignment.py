@@ -93,15 +93,16 @@ def check_kind(alignment: Alignment, kind: str) -> None:
 def _prediction_in(alignment: Alignment, pred: np.ndarray, given: str) -> np.ndarray:
     """The prediction in the space of the fit; `given` is the space of its values, depth or disparity."""
     if alignment.space == "log_depth":
-        return np.log(pred)
-    values = 1 / pred if given != alignment.space else pred
-    return np.maximum(values, alignment.raised_to) if alignment.raised_to else values
+        return np.asarray(np.log(pred))
+    values: np.ndarray = 1 / pred if given != alignment.space else pred
+    return np.asarray(np.maximum(values, alignment.raised_to)) if alignment.raised_to else values
 
 
 def _truth_in(alignment: Alignment, gt: np.ndarray) -> np.ndarray:
     if alignment.space == "log_depth":
-        return np.log(gt)
-    return 1 / (gt + alignment.gt_epsilon) if alignment.space == "disparity" else gt
+        return np.asarray(np.log(gt))
+    truth: np.ndarray = 1 / (gt + alignment.gt_epsilon) if alignment.space == "disparity" else gt
+    return truth
 
 
 def _fitted(
@@ -168,9 +169,10 @@ def apply(
     """Depth in metres of predictions of any shape after scale and shift; `floor` is of `floor_of`."""
     scale, shift = solution
     if alignment.space == "log_depth":
-        return pred * np.exp(shift)
+        return np.asarray(pred * np.exp(shift))
     if alignment.space == "depth":
-        return pred * scale + shift
+        return np.asarray(pred * scale + shift)
+    disparity: np.ndarray
     if alignment.raised_to:
         disparity = scale * _prediction_in(alignment, pred, given) + shift
     else:  # dividing keeps the last bit of what was published as s / depth + t

@@ -111,7 +111,7 @@ def _dense(maps: Maps) -> bool:
 def edges_of(depth: np.ndarray, valid: np.ndarray) -> np.ndarray:
     """Edges (H, W) bool of a depth map: Canny's of log depth, σ 1, away from unknown pixels."""
     logs = np.log(np.maximum(np.where(valid, depth, 1.0), 1e-6))
-    found: np.ndarray = canny(logs, sigma=1, mask=valid)
+    found: np.ndarray = canny(logs, sigma=1, mask=valid)  # type: ignore[no-untyped-call]
     return found
 
 

@@ -174,8 +174,8 @@ def score(
     aligned = align(both.gt, both.pred, alignment, protocol.median, both.given, both.mask, cap, shared)
     depth = clamp(ALIGNMENTS[alignment], aligned.depth, protocol.clamp)
     metrics = compute_metrics(both.gt, depth, metrics_of(protocol.metrics))
-    place = {"recording": recording, "full": both.full, "floor": aligned.floor}
-    return Row(index, name, metrics, both.gt.size, aligned.scale, aligned.shift, *both.shape, **place)
+    found = (metrics, both.gt.size, aligned.scale, aligned.shift, *both.shape)
+    return Row(index, name, *found, recording=recording, full=both.full, floor=aligned.floor)
 
 
 def aligned_depth(

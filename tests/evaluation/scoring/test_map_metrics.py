@@ -157,9 +157,9 @@ def test_f_score_of_a_kitti_image_takes_less_than_a_fifth_of_a_second():
     seen = Maps(gt, gt * (1 + 0.05 * np.sin(columns / 90)), valid, kitti_K)
     times = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()
         point_cloud(seen)
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     assert min(times) < 0.2
 
 
