@@ -5,10 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-import numpy as np
 import torch
 
-from mdtk import viz
 from mdtk.core import distributed
 from mdtk.core.errors import MdtkError
 from mdtk.data.batch import Batch
@@ -19,6 +17,7 @@ from mdtk.models.loaded import full_disparity
 from mdtk.training.checkpoint import BEST, LAST, save_checkpoint, save_weights
 from mdtk.training.state import Run, TrainState
 from mdtk.training.step import forward
+from mdtk.training.step_pictures import render
 
 
 def close_epoch(run: Run, state: TrainState) -> None:
@@ -101,17 +100,3 @@ def describe(record: dict, epochs: int, improved: bool) -> str:
         if name.endswith(("/abs_rel", "/rmse", "/a1")):
             parts.append(f"{name.replace('/', ' ')} {value:.4f}")
     return ", ".join(parts) + time.strftime("  [%H:%M:%S]")
-
-
-def render(pictures: dict[str, torch.Tensor], count: int) -> dict[str, np.ndarray]:
-    """Target, disparity, warped sources, automask: a row for each of the first `count` samples; RGB uint8 by title."""
-    columns = [_rgb(pictures["target"]), [viz.colour_disparity(d[0].cpu().numpy()) for d in pictures["sigmoid"]]]
-    columns += [_rgb(source) for source in pictures["warped"].unbind(1)]
-    if "automask" in pictures:
-        columns.append(_rgb(pictures["automask"][:, None].expand(-1, 3, -1, -1)))
-    rows = [np.concatenate(row, 1) for row in list(zip(*columns, strict=True))[:count]]
-    return {"target, disparity, warped sources, automask": np.concatenate(rows, 0)}
-
-
-def _rgb(images_b3hw: torch.Tensor) -> list[np.ndarray]:
-    return list((images_b3hw.clamp(0, 1) * 255).round().byte().permute(0, 2, 3, 1).cpu().numpy())

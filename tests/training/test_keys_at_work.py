@@ -100,9 +100,10 @@ def test_default_logging(tiny_recipe, tmp_path):
     assert [picture.step for picture in pictures] == [record["step"] for record in records(out_dir, "epoch")]
     image = np.asarray(Image.open(io.BytesIO(pictures[-1].encoded_image_string)))
     # A row for each of two samples; target, disparity, two warped sources and the automask of 64 pixels each.
-    assert image.shape == (2 * 32, 5 * 64, 3)
-    assert all(column.std() > 5 for column in np.split(image[:, : 4 * 64], 4, axis=1))
-    mask = image[:, 4 * 64 :]
+    assert image.shape == (2 * 34 + 2, 5 * 66 + 2, 3)  # two pixels of frame around each picture
+    columns = [image[:, 2 + 66 * place : 66 * (place + 1)] for place in range(5)]
+    assert all(column[2:34].std() > 5 for column in columns[:4])
+    mask = columns[4]
     assert (np.minimum(mask, 255 - mask) == 0).all()
 
 

@@ -46,12 +46,14 @@ def fake_step(cfg: CfgNode, change: Callable[[nn.Module], None] = lambda system:
 def on_cuda(batch: Batch, mode: FakeCuda) -> Batch:
     """The batch with what `Batch.to` moves on fake CUDA tensors."""
     moved = batch.to("meta")
-    changes = {
-        field.name: mode.to_cuda(getattr(batch, field.name))
-        for field in dataclasses.fields(batch)
-        if isinstance(tensor := getattr(moved, field.name), Tensor) and tensor.device.type == "meta"
-    }
-    return dataclasses.replace(batch, **changes)
+
+    def faked(before: object, after: object) -> object:
+        if isinstance(before, dict):
+            return {name: faked(value, after[name]) for name, value in before.items()}
+        return mode.to_cuda(before) if isinstance(after, Tensor) and after.device.type == "meta" else before
+
+    names = [field.name for field in dataclasses.fields(batch)]
+    return dataclasses.replace(batch, **{name: faked(getattr(batch, name), getattr(moved, name)) for name in names})
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=[str(path.relative_to(CONFIGS)) for path in RECIPES])
