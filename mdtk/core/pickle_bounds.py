@@ -18,6 +18,7 @@ MOST_HASHED = 20_000_000  # parts of all keys together
 DEEPEST = 100  # levels of tuples in tuples
 _SLACK = 1000  # a memo is numbered one by one; indices may be this far ahead
 
+_CODES = {code.code: code for code in pickletools.opcodes}
 _GROWING = {"TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "REDUCE", "NEWOBJ", "NEWOBJ_EX", "OBJ", "INST", "FROZENSET"}
 _GROWING |= {"BINPERSID", "STACK_GLOBAL"}
 _FILLING = {"APPEND", "APPENDS", "SETITEM", "SETITEMS", "ADDITEMS", "BUILD"}
