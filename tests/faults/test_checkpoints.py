@@ -77,7 +77,7 @@ def test_best_is_better_than_nothing_and_damage_never_starts_afresh(tiny_recipe,
     assert "best.pth; it has no state of the optimiser" in capsys.readouterr().out
     for path in tmp_path.glob("*.pth"):
         path.write_bytes(b"damaged")
-    with pytest.raises(MdtkError, match="no checkpoint of .* is whole"):
+    with pytest.raises(MdtkError, match=r"no checkpoint of .* is whole"):
         train_here(tmp_path, tiny_recipe, keys)
 
 
