@@ -105,6 +105,10 @@ class Watch(threading.Thread):
         if silent:
             return silent[0]
         if all(places[rank][3] and now - self.moved[rank][1] > self.timeout for rank in places):
+            # The others wait for the one that hangs: a stopped one says nothing, a blocked one is behind.
+            quiet = max(places, key=lambda rank: now - self.seen[rank][1])
+            if now - self.seen[quiet][1] > 5 * POLL:
+                return quiet
             return min(places, key=lambda rank: int(places[rank][2]))
         return None
 

@@ -41,7 +41,7 @@ def train(cfg: CfgNode) -> int:
 
 def loop(run: Run, state: TrainState, stop: Stop) -> int:
     """The epochs that are left."""
-    closed = not state.history or state.history[-1]["step"] == state.step
+    closed = bool(state.history) and state.history[-1]["step"] == state.step
     if state.step and not closed and run.at_epochs_end(state.step):
         run.logger.say("the last epoch was not closed: it is evaluated now")
         close_epoch(run, state)
