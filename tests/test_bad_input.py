@@ -145,9 +145,3 @@ def test_malicious_checkpoint_does_not_run(tool, tmp_path):
     status, _ = tool("test_simple", "--image_path", tmp_path, "--checkpoint", tmp_path / "evil.pth")
     assert status == 1
     assert not (tmp_path / "executed").exists()
-
-
-def test_an_exploding_loss_names_its_samples(train):
-    error = train("SOLVER.LR", "1e6", "SOLVER.OPTIMIZER", "sgd")
-    assert "the loss is not finite (step" in error
-    assert "samples " in error
