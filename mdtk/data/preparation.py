@@ -54,7 +54,7 @@ class Preparation:
     @property
     def on_host(self) -> frozenset[str]:
         """The parameters that stay on the host."""
-        parts = (*self.augmentations, *self.views)
+        parts: tuple[Augmentation | ViewKind, ...] = (*self.augmentations, *self.views)
         return frozenset(f"{part.name}/{name}" for part in parts for name in part.on_host)
 
     def draw(self, images: Sequence[Image.Image], size: tuple[int, int], seeds: Sequence[int]) -> dict[str, np.ndarray]:
