@@ -188,14 +188,8 @@ def broadcast_buffers(module: nn.Module) -> None:
 
 
 def wrap(module: nn.Module, device: torch.device) -> nn.Module:
-    """`module` wrapped in DistributedDataParallel when there are several processes, else `module` itself.
-
-    Buffers are equal at first and not sent with every step: batch statistics normalise a training step, and
-    `broadcast_buffers` sends rank 0's before they are used.
-    """
+    """`module` wrapped in DistributedDataParallel when there are several processes, else `module` itself."""
     if not dist.is_initialized():
         return module
     ids = [device.index] if device.type == "cuda" else None
-    return nn.parallel.DistributedDataParallel(
-        module, device_ids=ids, broadcast_buffers=False, gradient_as_bucket_view=True
-    )
+    return nn.parallel.DistributedDataParallel(module, device_ids=ids, gradient_as_bucket_view=True)

@@ -43,9 +43,8 @@ class Registry(Mapping[str, T]):
         def keep(entry: T) -> T:
             taken = self._entries.get(name)
             if taken is not None and _place(taken) != _place(entry):
-                raise MdtkError(
-                    f"{self.kind} '{name}' is registered by {_place(taken)} and by {_place(entry)}; rename one of them"
-                )
+                both = f"{_place(taken)[:150]} and by {_place(entry)[:150]}"
+                raise MdtkError(f"{self.kind} '{name}' is registered by {both}; rename one of them")
             self._entries[name] = entry
             return entry
 

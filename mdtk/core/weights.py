@@ -86,8 +86,8 @@ def _first_line(error: Exception) -> str:
     return lines[0].split(". ")[0][:200] if lines else type(error).__name__
 
 
-def read_weights(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The content of a native checkpoint, on the CPU.
+def read_weights(path: str | os.PathLike[str], with_configuration: bool = True) -> dict[str, Any]:
+    """The content of a native checkpoint, on the CPU; not `with_configuration`: weights alone will do.
 
     Raises `MdtkError` as `read_torch` does, and for a checkpoint of another program or of a newer format.
     """
@@ -95,7 +95,7 @@ def read_weights(path: str | os.PathLike[str]) -> dict[str, Any]:
     if content.get("format") != FORMAT:
         raise MdtkError(f"{path} is no mdtk checkpoint; convert it first with tools/convert_checkpoint.py")
     version, model, cfg = content.get("version"), content.get("model"), content.get("cfg")
-    if not isinstance(version, int) or not isinstance(cfg, str):
+    if not isinstance(version, int) or not isinstance(cfg, str if with_configuration else (str, type(None))):
         raise MdtkError(f"{path}: has no version number or no configuration of mdtk in it; fetch it again")
     if version > VERSION:
         raise MdtkError(f"{path} was written by a newer mdtk (format {version}); update mdtk")

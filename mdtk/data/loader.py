@@ -110,6 +110,9 @@ class NoiseReader(DatasetReader):
     def __init__(self, size: tuple[int, int], seed: int) -> None:
         self.size, self.seed = size, seed
 
+    def __len__(self) -> int:
+        return 1 << 20  # there is always another one
+
     def name(self, index: int) -> str:
         return f"noise {index}"
 

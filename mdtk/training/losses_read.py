@@ -35,7 +35,7 @@ def read_losses(run: Run, state: TrainState, meter: Meter) -> float | None:
         report_refused(run, reading)
         values["refused"] = len(reading.refused)
     run.logger.record("train", state.step, values)
-    if "total" in values:
+    if "total" in values and (state.step % run.cfg.LOG.PERIOD == 0 or run.at_epochs_end(state.step)):
         memory = peak_memory(run.device)
         run.logger.progress(state.step, run.total_steps, run.cfg.SOLVER.BATCH_SIZE, values, memory)
     if state.refused_in_row >= run.cfg.SOLVER.MAX_NOT_FINITE:

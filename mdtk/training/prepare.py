@@ -84,7 +84,7 @@ def build_networks(cfg: CfgNode, resumed: bool) -> DepthSystem:
     with distributed.main_first():  # one process downloads, the others read its cache
         system = build_model(cfg)
     if cfg.MODEL.WEIGHTS:
-        content = read_weights(cfg.MODEL.WEIGHTS)
+        content = read_weights(cfg.MODEL.WEIGHTS, with_configuration=False)
         load_parts(system, content["model"], cfg.MODEL.WEIGHTS_PARTS, cfg.MODEL.WEIGHTS)
     return system
 

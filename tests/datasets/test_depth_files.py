@@ -117,5 +117,5 @@ def test_tool_projects_the_laser_and_rewrites_published_files(tmp_path, run_tool
     (tmp_path / "splits" / "eigen_benchmark" / "test_files.txt").write_text(f"{NAMES[0]}\n")
     with pytest.raises(MdtkError, match=r"ground truth not found: .*proj_depth/groundtruth/image_02/0000000069\.png"):
         run_tool("--data_path", tmp_path, "--split", "eigen_benchmark", "--output", output)
-    with pytest.raises(SystemExit):
+    with pytest.raises(MdtkError, match="cityscapes has no --split eigen"):
         run_tool("--dataset", "cityscapes", "--split", "eigen", "--output", output)

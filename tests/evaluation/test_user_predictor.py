@@ -62,7 +62,7 @@ def test_affine_maps_of_a_file(tiny_recipe, tmp_path, capsys):
     content = score(tiny_recipe, tmp_path, name, "metres=4", alignment="auto")
     assert content["results"]["model"]["alignment"] == "scale_shift"
     assert content["results"]["model"]["predictions_are"] == "affine_disparity"
-    score(tiny_recipe, tmp_path, name, "metres=4", alignment="median")
+    score(tiny_recipe, tmp_path, name, "metres=4", "--overwrite", alignment="median")
     assert "affine_disparity have no depth under the alignment median" in capsys.readouterr().err
 
 

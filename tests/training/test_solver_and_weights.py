@@ -75,7 +75,7 @@ def test_average_holds_statistics_and_copies_counters():
 
 def test_sync_batch_norm_keeps_fused_activations():
     """timm fuses activations with norms; torch's own conversion drops them without a word."""
-    from mdtk.training.train import convert_sync_batchnorm
+    from mdtk.training.prepare import convert_sync_batchnorm
 
     encoder = build_encoder("mobilenetv3_small_050").eval()
     image = torch.rand(1, 3, 64, 96)
@@ -128,7 +128,7 @@ def test_weights_of_another_program_are_refused(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 broken", b"\x80\x02}q", b"hello"])
 def test_damaged_weights_are_one_sentence(tmp_path, content):
     (tmp_path / "x.pth").write_bytes(content)
-    with pytest.raises(MdtkError, match=r"x\.pth: [^\n]+$"):
+    with pytest.raises(MdtkError, match=r"x\.pth[: ][^\n]+$"):
         read_weights(tmp_path / "x.pth")
 
 
