@@ -48,6 +48,7 @@ def loop(run: Run, state: TrainState, stop: Stop) -> int:
     elif state.step >= run.total_steps:
         run.logger.say(f"{run.out_dir / LAST} has all {run.total_steps} steps; nothing to train")
     batches = iter(run.loader)
+    first = state.step
     while state.step < run.total_steps:
         if not train_epoch(run, state, batches, stop):
             run.logger.say(f"stopped after step {state.step} of {run.total_steps}, saved; the same command goes on")
@@ -55,6 +56,12 @@ def loop(run: Run, state: TrainState, stop: Stop) -> int:
             return STOPPED
         close_epoch(run, state)
     stop.finish()
+    # A short training may end before SOLVER.MAX_NOT_FINITE such steps; it did not succeed for that.
+    if state.refused_in_row >= min(run.cfg.SOLVER.MAX_NOT_FINITE, max(1, state.step - first - 1)):
+        raise MdtkError(
+            f"the last {state.refused_in_row} of {state.step} steps had no finite loss and gradient, and changed "
+            "nothing; lower SOLVER.LR or set SOLVER.CLIP_GRAD, and give another OUT_DIR"
+        )
     return 0
 
 

@@ -79,6 +79,12 @@ def test_a_huge_rate_stops_and_a_lower_one_goes_on(tiny_recipe, tmp_path):
     assert content["training"]["step"] == 6
 
 
+def test_a_short_training_that_explodes_before_its_end_is_an_error(tiny_recipe, tmp_path):
+    keys = ["SOLVER.MAX_STEPS", 5, "DATA.VAL_SPLIT", "", "SOLVER.LR", 1e5]
+    with pytest.raises(MdtkError, match=r"the last \d of 5 steps had no finite loss and gradient"):
+        train_here(tmp_path, tiny_recipe, keys)
+
+
 def test_changes_are_refused_unless_they_are_meant(tiny_recipe, tmp_path, capsys):
     train_here(tmp_path, tiny_recipe, ["SOLVER.MAX_STEPS", 2])
     with pytest.raises(MdtkError, match=r"SOLVER\.LR"):
