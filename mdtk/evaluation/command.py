@@ -7,7 +7,7 @@ import dataclasses
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import torch
 from yacs.config import CfgNode
@@ -56,17 +56,11 @@ def run(args: argparse.Namespace) -> dict[str, str]:
             cfg,
             stereo=True if args.eval_stereo else False if args.eval_mono else None,
             baselines=not args.no_baselines,
-            variant=args.variant,
             score=not args.no_eval,
-            skip_empty=args.skip_empty,
-            ground_truth=args.ground_truth,
             folder=_folder(args, cfg),
-            save_predictions=args.save_predictions,
-            report=args.report,
-            overwrite=args.overwrite,
-            map_metrics=tuple(args.map_metrics),
             train_lists=lists,
             provenance=provenance | {"hardware": hardware(device)} | {"device": str(device)},
+            **fields_named_alike(args),
         )
         names = args.datasets or default_benchmarks(cfg)
         corruptions = corruption_names(args.corruptions)
@@ -74,6 +68,13 @@ def run(args: argparse.Namespace) -> dict[str, str]:
         if corruptions:
             _corrupted(config, predictor, [name for name in names if name not in failed], corruptions, args.kitti_c)
         return failed
+
+
+def fields_named_alike(args: argparse.Namespace) -> dict[str, Any]:
+    """The options that are fields of `EvalConfig` under the same name: a new one needs no line here."""
+    names = {field.name for field in dataclasses.fields(EvalConfig)}
+    given = {name: value for name, value in vars(args).items() if name in names}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
 
 
 def pairs_of(args: argparse.Namespace) -> list[str]:
