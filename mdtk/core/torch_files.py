@@ -23,7 +23,8 @@ _DEEPEST = 64  # levels of dictionaries and lists
 def check_torch_file(path: Path) -> None:
     """Raises `MdtkError` for what torch should not be given: costly pickles, packed archives, a zipped folder.
 
-    Other errors are those of the parsing libraries; call it inside `guard.reading`.
+    Every record of an archive is compared with its checksum; files of torch < 1.6 hold none. Other errors are those of
+    the parsing libraries: call it inside `guard.reading`.
     """
     with path.open("rb") as file:
         start = file.read(len(_ZIP))
@@ -43,6 +44,8 @@ def check_torch_file(path: Path) -> None:
         for member in pickles:
             with archive.open(member) as file:
                 check_pickle(file, str(path))
+        if damaged := archive.testzip():  # torch itself does not look at the checksums (CRC-32)
+            raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
 
 
 def _no_torch_file(path: Path, names: list[str]) -> str:

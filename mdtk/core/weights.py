@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import pickle
 import re
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -41,7 +39,6 @@ def read_torch(path: Path) -> dict[str, Any]:
     require_file(path, "checkpoint", "give an existing file")
     with reading(path, "PyTorch file", "is it complete? fetch it again"):
         check_torch_file(path)
-        verify(path)
         content = _load(path)
     if not isinstance(content, Mapping):
         raise MdtkError(f"{path}: holds a {type(content).__name__}, not a dictionary of parameters")
@@ -59,31 +56,6 @@ def _load(path: Path) -> Any:
         raise MdtkError(
             f"{path}: refused, it is no plain weights file of tensors and plain values ({reason}); do not trust it"
         ) from error
-
-
-def verify(path: Path) -> None:
-    """Compares every record of a PyTorch archive with its checksum (CRC-32), which torch itself does not.
-
-    Raises `MdtkError` for a file that is damaged or cut off. Files of torch < 1.6, which hold none, pass.
-    """
-    try:
-        with open(path, "rb") as file:
-            if file.read(2) != b"PK" and not zipfile.is_zipfile(path):
-                return
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            # torch stores its records as they are, so that together they are never larger than the file.
-            if sum(member.file_size for member in members) > path.stat().st_size:
-                raise zipfile.BadZipFile("its records claim more bytes than the file has")
-            if bad := archive.testzip():
-                raise zipfile.BadZipFile(f"the checksum of {bad} is wrong")
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError, RuntimeError, OSError, zlib.error) as error:
-        raise MdtkError(f"{path}: a damaged PyTorch file ({_first_line(error)}); fetch or write it again") from error
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].split(". ")[0][:200] if lines else type(error).__name__
 
 
 def read_weights(path: str | os.PathLike[str], with_configuration: bool = True) -> dict[str, Any]:

@@ -37,7 +37,7 @@ class Augmentation:
 
         `looks`: as many images may look different from one another: the frames, then the inputs of further views.
         """
-        raise NotImplementedError
+        return {}
 
     def move(self, frames: Frames, parameters: Parameters) -> Frames:
         """What changes where things are, for networks and losses alike: the images, still uint8, and their cameras."""
