@@ -31,7 +31,7 @@ from yacs.config import CfgNode
 from mdtk.config import load_config
 from mdtk.core.errors import run_tool
 from mdtk.core.structures import Inputs, Prediction
-from mdtk.data.loader import synthetic_batch
+from mdtk.data.loader import build_synthetic_batch
 from mdtk.data.preparation import build_preparation
 from mdtk.losses.objective import Objective, build_objective
 from mdtk.models import build_model
@@ -72,7 +72,7 @@ def parts_of(cfg: CfgNode, batch_size: int) -> tuple[dict[str, Callable[[], obje
     """What is timed, and the losses whose memory is counted."""
     system = build_model(cfg).train()
     optimizer, prepare, objective = build_optimizer(cfg, system), build_preparation(cfg), build_objective(cfg)
-    batch = synthetic_batch(cfg, batch_size)
+    batch = build_synthetic_batch(cfg, batch_size)
     inputs = prepare(batch)
     known = leaves(system(inputs))
 

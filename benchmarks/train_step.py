@@ -20,7 +20,7 @@ import torch
 from mdtk.config import load_config
 from mdtk.core.distributed import pick_device
 from mdtk.core.errors import MdtkError, run_tool
-from mdtk.data.loader import build_train_data, synthetic_batch
+from mdtk.data.loader import build_synthetic_batch, build_train_data
 from mdtk.data.preparation import build_preparation
 from mdtk.losses.objective import build_objective
 from mdtk.models import build_model
@@ -45,7 +45,7 @@ def median_seconds(function: Callable[[int], object], repeats: int, device: torc
 def measure_step(cfg, batch_size: int, steps: int, device: torch.device) -> dict[str, float]:
     system = build_model(cfg).to(device).train()
     optimizer, prepare, objective = build_optimizer(cfg, system), build_preparation(cfg), build_objective(cfg)
-    batch = synthetic_batch(cfg, batch_size)
+    batch = build_synthetic_batch(cfg, batch_size)
     pinned = batch.pin_memory() if device.type == "cuda" else batch
     images = batch.frames_bn3hw.to(device).float() / 255
 

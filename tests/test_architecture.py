@@ -127,3 +127,25 @@ def test_the_library_never_exits_the_process():
         for node in ast.walk(tree(path)):
             if isinstance(node, ast.Call):
                 assert ast.unparse(node.func) not in ("sys.exit", "exit", "quit"), f"{path}:{node.lineno} exits"
+
+
+# What runs at every step, epoch or image: it takes arguments and sections, and leaves the configuration to builders.
+WITHOUT_CONFIGURATION = [
+    *(path for room in ("geometry", "losses", "data", "viz") for path in (PACKAGE / room).rglob("*.py")),
+    *(PACKAGE / "evaluation" / "scoring").glob("*.py"),
+    *(
+        PACKAGE / "models" / f"{name}.py"
+        for name in ("system", "decoders", "encoders", "pose_network", "depth_network")
+    ),
+    *(PACKAGE / "training" / f"{name}.py" for name in ("step", "epoch", "losses_read", "solver", "finite", "logger")),
+    PACKAGE / "evaluation" / "benchmark.py",
+]
+
+
+@pytest.mark.parametrize("path", WITHOUT_CONFIGURATION, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_builders_read_keys(path):
+    for function in ast.walk(tree(path)):
+        if isinstance(function, ast.FunctionDef) and not function.name.lstrip("_").startswith("build_"):
+            keys = [node for node in ast.walk(function) if isinstance(node, ast.Attribute) and node.attr.isupper()]
+            read = [ast.unparse(node) for node in keys if ast.unparse(node).startswith(("cfg.", "run.cfg.", "node."))]
+            assert not read, f"{path}: {function.name} reads {read[0]}; let a builder hand it on"

@@ -111,8 +111,10 @@ def _check_shapes(own: Mapping[str, Tensor], offered: Mapping[str, Tensor], want
         if key in offered and offered[key].shape != own[key].shape
     ]
     if problems:
-        shown = "; ".join(problems[:8]) + (f"; and {len(problems) - 8} more" if len(problems) > 8 else "")
-        raise MdtkError(f"{origin} does not fit the model of this configuration: {shown}")
+        shown = "; ".join(problems[:3]) + (f"; and {len(problems) - 3} more" if len(problems) > 3 else "")
+        raise MdtkError(
+            f"{origin} does not fit the model of this configuration: {shown}; set the MODEL keys of its training"
+        )
 
 
 def _below(key: str, parts: Sequence[str]) -> bool:

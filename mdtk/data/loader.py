@@ -131,7 +131,7 @@ class NoiseReader(DatasetReader):
         return -1, 0.54
 
 
-def synthetic_batch(cfg: CfgNode, size: int, seed: int = 0) -> Batch:
+def build_synthetic_batch(cfg: CfgNode, size: int, seed: int = 0) -> Batch:
     """A batch of noise in the shape that a recipe gives, for profiling and benchmarks (no files are read)."""
     data = DataSection.of(cfg)
     dataset = MonoDataset(

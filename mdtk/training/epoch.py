@@ -12,7 +12,6 @@ from mdtk.core import distributed
 from mdtk.core.errors import MdtkError
 from mdtk.data.batch import Batch
 from mdtk.evaluation.benchmark import evaluate_protocols
-from mdtk.evaluation.eval_config import build_eval_config
 from mdtk.evaluation.predictors import build_model_predictor
 from mdtk.models.loaded import full_disparity
 from mdtk.training.checkpoint import BEST, save_checkpoint, save_weights
@@ -23,7 +22,7 @@ from mdtk.training.step_pictures import render
 
 def close_epoch(run: Run, state: TrainState) -> None:
     """Validates and evaluates the networks, logs, and saves. Every process takes part."""
-    cfg = run.cfg
+    protocols = run.evaluation.protocols
     epoch = -(-state.step // run.sampler.steps_per_epoch)
     distributed.broadcast_buffers(state.system)
     distributed.broadcast_buffers(state.evaluated)
@@ -33,7 +32,7 @@ def close_epoch(run: Run, state: TrainState) -> None:
     if run.val_loader is not None:
         record |= validate(run, state, run.val_loader)
     failure = None
-    if cfg.EVAL.PROTOCOLS and (epoch % cfg.EVAL.PERIOD == 0 or state.step >= run.total_steps):
+    if protocols and (epoch % run.evaluation.period == 0 or state.step >= run.total_steps):
         distributed.beat("")  # an evaluation lasts as long as it does
         try:
             record |= evaluate(run, state)
@@ -47,13 +46,13 @@ def close_epoch(run: Run, state: TrainState) -> None:
         run.logger.say(describe(record, run.epochs, improved, state.history[-2] if len(state.history) > 1 else {}))
         run.logger.record("epoch", state.step, {name: value for name, value in record.items() if name != "step"})
         if state.pictures:
-            run.logger.pictures(state.step, render(state.pictures, cfg.LOG.IMAGES))
+            run.logger.pictures(state.step, render(state.pictures, run.log.images))
         if improved:
-            save_weights(run.out_dir / BEST, cfg, state, epoch)
-        if cfg.CHECKPOINT.KEEP_EPOCHS:
-            save_weights(run.out_dir / f"weights_{epoch:03d}.pth", cfg, state, epoch)
+            save_weights(run.out_dir / BEST, run.cfg, state, epoch)
+        if run.checkpoints.keep_epochs:
+            save_weights(run.out_dir / f"weights_{epoch:03d}.pth", run.cfg, state, epoch)
         # Last of all, with the epoch's record: a run that is killed before this line closes the epoch again.
-        save_checkpoint(run.out_dir, cfg, state, run.lists)
+        save_checkpoint(run.out_dir, run.cfg, state, run.lists)
     distributed.barrier()
     if failure is not None:
         raise MdtkError(f"{failure} (the epoch is saved; correct this, or set EVAL.PROTOCOLS [])") from failure
@@ -93,18 +92,16 @@ def validate(run: Run, state: TrainState, batches: Iterable[Batch]) -> dict[str,
 
 def evaluate(run: Run, state: TrainState) -> dict[str, float]:
     """The configured protocols, sharded over the processes: "protocol/metric" → mean."""
-    cfg = run.cfg
     system = state.evaluated.eval()
 
     def disparity(images: torch.Tensor, dataset: str) -> torch.Tensor:
         with torch.inference_mode():
-            return full_disparity(system, images, cfg, dataset)
+            return full_disparity(system, images, run.cfg, dataset)
 
-    config = build_eval_config(cfg, baselines=False)
-    predictor = build_model_predictor(cfg, disparity, run.device, system.input_offsets)
+    predictor = build_model_predictor(run.cfg, disparity, run.device, system.input_offsets)
     return {
         f"{evaluation.protocol.key}/{name}": value
-        for evaluation in evaluate_protocols(config, predictor, cfg.EVAL.PROTOCOLS)
+        for evaluation in evaluate_protocols(run.eval_config, predictor, run.evaluation.protocols)
         for name, value in evaluation.means.items()
     }
 

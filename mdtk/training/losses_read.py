@@ -35,10 +35,10 @@ def read_losses(run: Run, state: TrainState, meter: Meter) -> float | None:
         report_refused(run, reading)
         values["refused"] = len(reading.refused)
     run.logger.record("train", state.step, values)
-    if "total" in values and (state.step % run.cfg.LOG.PERIOD == 0 or run.at_epochs_end(state.step)):
+    if "total" in values and (state.step % run.log.period == 0 or run.at_epochs_end(state.step)):
         memory = peak_memory(run.device)
-        run.logger.progress(state.step, run.total_steps, run.cfg.SOLVER.BATCH_SIZE, values, memory)
-    if state.refused_in_row >= run.cfg.SOLVER.MAX_NOT_FINITE:
+        run.logger.progress(state.step, run.total_steps, run.solver.batch_size, values, memory)
+    if state.refused_in_row >= run.solver.max_not_finite:
         left = set_aside_unproven(run.out_dir, state) if distributed.is_main() else ""
         raise MdtkError(
             f"{state.refused_in_row} steps in a row had no finite loss and gradient; they changed nothing and are "
@@ -83,7 +83,7 @@ class Problems:
 
     def __init__(self, run: Run) -> None:
         self.run, self.fresh = run, list[str]()
-        self.limit = run.cfg.DATA.MAX_UNREADABLE
+        self.limit = run.data.max_unreadable
 
     def add(self, batch: Batch) -> None:
         """Counts those of a batch."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -10,6 +11,15 @@ from torch.utils.data import DataLoader
 from yacs.config import CfgNode
 
 from mdtk.config import data_sets, dump
+from mdtk.config.sections import (
+    CheckpointSection,
+    DataSection,
+    EvalSection,
+    LogSection,
+    ModelSection,
+    RunSection,
+    SolverSection,
+)
 from mdtk.core import distributed
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import write_text
@@ -18,7 +28,7 @@ from mdtk.data.loader import build_loader, build_train_data, build_val_loader
 from mdtk.data.preparation import build_preparation
 from mdtk.data.samples import MixedDataset
 from mdtk.datasets.splits import text_sha256
-from mdtk.evaluation.eval_config import build_eval_config
+from mdtk.evaluation.eval_config import EvalConfig, build_eval_config
 from mdtk.losses.objective import build_objective
 from mdtk.models.system import DepthSystem, build_model
 from mdtk.training.checkpoint import LAST, Found, find_checkpoint, restore
@@ -37,7 +47,8 @@ def set_up(cfg: CfgNode, device: torch.device) -> tuple[Run, TrainState]:
             f"SOLVER.ACCUMULATE {cfg.SOLVER.ACCUMULATE} does not divide the {sampler.part} samples of a process"
         )
     val_loader = build_val_loader(cfg, distributed.rank(), distributed.world_size(), device)
-    check_protocols(cfg)
+    eval_config = build_eval_config(cfg, baselines=False)
+    check_protocols(eval_config, EvalSection.of(cfg).protocols)
     check_first_samples(dataset)
     lists = hash_lists(cfg, dataset, val_loader)
     found = find_checkpoint(out_dir, cfg, lists, say_once) if cfg.CHECKPOINT.RESUME else None
@@ -57,6 +68,13 @@ def set_up(cfg: CfgNode, device: torch.device) -> tuple[Run, TrainState]:
     sampler.start_step, sampler.stop_step = state.step, total
     run = Run(
         cfg=cfg,
+        seed=RunSection.of(cfg).seed,
+        data=DataSection.of(cfg),
+        model=ModelSection.of(cfg),
+        solver=SolverSection.of(cfg),
+        evaluation=EvalSection.of(cfg),
+        log=LogSection.of(cfg),
+        checkpoints=CheckpointSection.of(cfg),
         device=device,
         out_dir=out_dir,
         wrapped=distributed.wrap(system, device),
@@ -68,6 +86,7 @@ def set_up(cfg: CfgNode, device: torch.device) -> tuple[Run, TrainState]:
         objective=build_objective(cfg),
         logger=Logger(out_dir, distributed.is_main(), cfg.LOG.TENSORBOARD, state.step, cfg.LOG.CSV),
         total_steps=total,
+        eval_config=eval_config,
         lists=lists,
     )
     announce(run, state, len(dataset), found)
@@ -117,10 +136,9 @@ def say_once(text: str) -> None:
         print(text, flush=True)
 
 
-def check_protocols(cfg: CfgNode) -> None:
+def check_protocols(config: EvalConfig, names: Sequence[str]) -> None:
     """Reads one image and its ground truth of each: what an epoch's end needs is missed now, not hours later."""
-    config = build_eval_config(cfg, baselines=False)
-    for name in cfg.EVAL.PROTOCOLS:
+    for name in names:
         protocol = config.protocol(name)
         reader = config.reader(protocol)
         reader.images(0, [0])

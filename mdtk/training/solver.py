@@ -9,38 +9,41 @@ import torch
 from torch import Tensor, nn
 from yacs.config import CfgNode
 
+from mdtk.config.sections import SolverSection
+
 
 def build_optimizer(cfg: CfgNode, module: nn.Module) -> torch.optim.Optimizer:
     """Adam, AdamW or SGD over every parameter that trains."""
-    solver = cfg.SOLVER
+    solver = SolverSection.of(cfg)
     parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-    if solver.OPTIMIZER == "sgd":
+    if solver.optimizer == "sgd":
         sgd = torch.optim.SGD(
-            parameters, solver.LR, momentum=solver.MOMENTUM, weight_decay=solver.WEIGHT_DECAY, fused=True
+            parameters, solver.lr, momentum=solver.momentum, weight_decay=solver.weight_decay, fused=True
         )
-        if solver.MOMENTUM:  # torch would leave it undefined where the first step is refused
+        if solver.momentum:  # torch would leave it undefined where the first step is refused
             for parameter in parameters:
                 sgd.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
         return sgd
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[solver.OPTIMIZER]
-    return kind(parameters, solver.LR, betas=tuple(solver.BETAS), weight_decay=solver.WEIGHT_DECAY, fused=True)
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[solver.optimizer]
+    return kind(
+        parameters, solver.lr, betas=(solver.betas[0], solver.betas[1]), weight_decay=solver.weight_decay, fused=True
+    )
 
 
-def learning_rate(cfg: CfgNode, step: int, steps_per_epoch: int, total_steps: int) -> float:
+def learning_rate(solver: SolverSection, step: int, steps_per_epoch: int, total_steps: int) -> float:
     """The rate of a step: a function of the step alone, so a resumed run needs no scheduler state.
 
     `step`: LR × GAMMA^(number of STEP_EPOCHS that have begun); the published recipes drop at epoch index 15 with
     torch 0.4.1 and at 14 with torch >= 1.1, STEP_EPOCHS says which. `cosine`: from LR to MIN_LR over all steps.
     """
-    solver = cfg.SOLVER
-    if solver.SCHEDULE == "step":
-        begun = sum(step >= epoch * steps_per_epoch for epoch in solver.STEP_EPOCHS)
-        rate = solver.LR * solver.GAMMA**begun
+    if solver.schedule == "step":
+        begun = sum(step >= epoch * steps_per_epoch for epoch in solver.step_epochs)
+        rate = solver.lr * solver.gamma**begun
     else:
         share = step / max(1, total_steps)
-        rate = solver.MIN_LR + (solver.LR - solver.MIN_LR) * (1 + math.cos(math.pi * share)) / 2
-    if step < solver.WARMUP_STEPS:
-        rate *= (step + 1) / solver.WARMUP_STEPS
+        rate = solver.min_lr + (solver.lr - solver.min_lr) * (1 + math.cos(math.pi * share)) / 2
+    if step < solver.warmup_steps:
+        rate *= (step + 1) / solver.warmup_steps
     return rate
 
 

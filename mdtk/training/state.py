@@ -10,8 +10,17 @@ from torch import nn
 from torch.utils.data import DataLoader
 from yacs.config import CfgNode
 
+from mdtk.config.sections import (
+    CheckpointSection,
+    DataSection,
+    EvalSection,
+    LogSection,
+    ModelSection,
+    SolverSection,
+)
 from mdtk.data.preparation import Preparation
 from mdtk.data.sampler import TrainSampler
+from mdtk.evaluation.eval_config import EvalConfig
 from mdtk.losses.objective import Objective
 from mdtk.models.system import DepthSystem
 from mdtk.training.logger import Logger
@@ -48,7 +57,14 @@ class TrainState:
 class Run:
     """What stays the same during a training."""
 
-    cfg: CfgNode
+    cfg: CfgNode  # for the text in checkpoints; what a step or an epoch needs of it is in the sections below
+    seed: int
+    data: DataSection
+    model: ModelSection
+    solver: SolverSection
+    evaluation: EvalSection
+    log: LogSection
+    checkpoints: CheckpointSection
     device: torch.device
     out_dir: Path
     wrapped: nn.Module  # the system, under DDP when there are several processes
@@ -60,6 +76,7 @@ class Run:
     objective: Objective
     logger: Logger
     total_steps: int
+    eval_config: EvalConfig  # of every epoch's end
     lists: dict[str, str] = field(default_factory=dict)  # the sha256 of each split list
     unreadable: list[str] = field(default_factory=list)  # samples of this process that were replaced
 

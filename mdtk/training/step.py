@@ -41,14 +41,14 @@ def train_step(run: Run, state: TrainState, batch: Batch, pictures: bool = False
 
     Refused, () float32 on the device: 1 when a loss or the gradient was not finite. Such a step changes nothing.
     """
-    cfg = run.cfg
+    solver = run.solver
     # 1. Every random number of a step follows from (seed, step, rank): a resumed run draws the same.
-    distributed.seed(_step_seed(cfg.SEED, state.step), run.device)
+    distributed.seed(_step_seed(run.seed, state.step), run.device)
     # 2. The learning rate is a function of the step.
-    set_learning_rate(state.optimizer, learning_rate(cfg, state.step, run.sampler.steps_per_epoch, run.total_steps))
+    set_learning_rate(state.optimizer, learning_rate(solver, state.step, run.sampler.steps_per_epoch, run.total_steps))
     # 3. uint8 crosses to the device while it still works on the step before.
     batch = batch.to(run.device)
-    parts = cfg.SOLVER.ACCUMULATE
+    parts = solver.accumulate
     size = len(batch) // parts
     sums: Losses | None = None
     totals = []
@@ -63,8 +63,8 @@ def train_step(run: Run, state: TrainState, batch: Batch, pictures: bool = False
         sums = losses if sums is None else _add(sums, losses)
     # 5. Clip, step, average: in no process, when a loss or the gradient of one is not finite.
     refused = not_finite(totals, state.system)
-    if cfg.SOLVER.CLIP_GRAD:
-        nn.utils.clip_grad_norm_(state.system.parameters(), cfg.SOLVER.CLIP_GRAD)
+    if solver.clip_grad:
+        nn.utils.clip_grad_norm_(state.system.parameters(), solver.clip_grad)
     state.optimizer.found_inf = refused  # type: ignore[attr-defined]  # what the fused optimisers look at
     state.optimizer.step()
     state.optimizer.zero_grad(set_to_none=True)

@@ -57,7 +57,7 @@ def loop(run: Run, state: TrainState, stop: Stop) -> int:
         close_epoch(run, state)
     stop.finish()
     # A short training may end before SOLVER.MAX_NOT_FINITE such steps; it did not succeed for that.
-    if state.refused_in_row >= min(run.cfg.SOLVER.MAX_NOT_FINITE, max(1, state.step - first - 1)):
+    if state.refused_in_row >= min(run.solver.max_not_finite, max(1, state.step - first - 1)):
         raise MdtkError(
             f"the last {state.refused_in_row} of {state.step} steps had no finite loss and gradient, and changed "
             "nothing; lower SOLVER.LR or set SOLVER.CLIP_GRAD, and give another OUT_DIR"
@@ -88,11 +88,11 @@ def plain_failures() -> Iterator[None]:
 
 def train_epoch(run: Run, state: TrainState, batches: Iterator[Batch], stop: Stop) -> bool:
     """The steps that are left of the current epoch; False when the training was stopped, and saved, before its end."""
-    cfg, per_epoch = run.cfg, run.sampler.steps_per_epoch
+    per_epoch, batch_size = run.sampler.steps_per_epoch, run.solver.batch_size
     epoch, done = divmod(state.step, per_epoch)
     end = min((epoch + 1) * per_epoch, run.total_steps)
-    run.logger.start_epoch(f"epoch {epoch + 1}/{run.epochs}", end - epoch * per_epoch, done, cfg.SOLVER.BATCH_SIZE)
-    set_mode(state.system, cfg.MODEL.FREEZE_BN)
+    run.logger.start_epoch(f"epoch {epoch + 1}/{run.epochs}", end - epoch * per_epoch, done, batch_size)
+    set_mode(state.system, run.model.freeze_bn)
     meter, problems = Meter(), Problems(run)
     while state.step < end:
         distributed.beat(f"waiting for the samples of step {state.step + 1}")
@@ -101,17 +101,17 @@ def train_epoch(run: Run, state: TrainState, batches: Iterator[Batch], stop: Sto
         distributed.beat(f"computing step {state.step + 1}")
         last = state.step + 1 == end
         # One step; only its device tensors are kept, nothing is read.
-        losses, refused = train_step(run, state, batch, pictures=last and cfg.LOG.IMAGES > 0)
+        losses, refused = train_step(run, state, batch, pictures=last and run.log.images > 0)
         meter.add(state.step, losses.scalars, batch.names, refused)
         state.step += 1
         # Now and then the losses are read, which waits for the device, and checked: before every checkpoint too.
         loss = None
         stopping = stop.poll() and not last
-        save = bool(cfg.CHECKPOINT.PERIOD) and state.step % cfg.CHECKPOINT.PERIOD == 0 and not last
-        if state.step % cfg.LOG.PERIOD == 0 or last or save or stopping:
+        save = bool(run.checkpoints.period) and state.step % run.checkpoints.period == 0 and not last
+        if state.step % run.log.period == 0 or last or save or stopping:
             loss = read_losses(run, state, meter)
             problems.tell()
-        run.logger.advance(cfg.SOLVER.BATCH_SIZE, loss)
+        run.logger.advance(batch_size, loss)
         # Weights after which no loss was finite are not written over those before.
         if (save and not state.refused_in_row) or stopping:
             save_last(run, state)

@@ -15,7 +15,7 @@ from mdtk.core.errors import MdtkError, sentence
 from mdtk.data.augmentation.color_jitter import OPERATIONS, ColorJitter, color_jitter
 from mdtk.data.augmentation.flip import Flip
 from mdtk.data.batch import Batch, collate
-from mdtk.data.loader import build_loader, build_train_data, synthetic_batch
+from mdtk.data.loader import build_loader, build_synthetic_batch, build_train_data
 from mdtk.data.preparation import Preparation, build_preparation
 from mdtk.data.sampler import TrainSampler, share
 from mdtk.data.samples import MonoDataset
@@ -141,7 +141,7 @@ def still(batch: Batch) -> Batch:
 
 def test_without_augmentation_only_the_type_changes():
     cfg = load_config()
-    batch = still(synthetic_batch(cfg, 2))
+    batch = still(build_synthetic_batch(cfg, 2))
     for prepare in (build_preparation(cfg), build_preparation(cfg, augmented=False)):
         inputs = prepare(batch)
         torch.testing.assert_close(inputs.frames_bn3hw, batch.frames_bn3hw / 255)
@@ -153,7 +153,7 @@ def test_without_augmentation_only_the_type_changes():
 
 def test_flip_moves_K_and_the_other_camera():
     cfg = load_config(None, ["DATA.STEREO", "true"])
-    batch = still(synthetic_batch(cfg, 2))
+    batch = still(build_synthetic_batch(cfg, 2))
     prepare = build_preparation(cfg)
     before, out = prepare(batch), prepare(changed(batch, flip_on=torch.tensor([True, False])))
     (old,), (new,) = before.views, out.views
@@ -198,7 +198,7 @@ def test_jitter_is_shared_by_the_frames_or_drawn_for_each():
 
 
 def test_the_host_keeps_what_it_decides_by():
-    batch = synthetic_batch(load_config(), 2)
+    batch = build_synthetic_batch(load_config(), 2)
     moved = batch.to("meta")
     host = {f"jitter/{name}" for name in ("on", "factors", "order")}
     assert {moved.parameters[key].device.type for key in host} == {"cpu"}
@@ -231,7 +231,7 @@ def test_flipped_crop_is_the_crop_of_the_flipped_image(dataset):
 
 
 def test_a_batch_in_parts():
-    batch = synthetic_batch(load_config(None, ["VIEWS.LOCAL_CROP", "true"]), 4)
+    batch = build_synthetic_batch(load_config(None, ["VIEWS.LOCAL_CROP", "true"]), 4)
     part = batch.part(1, 3)
     assert len(part) == len(part.frames_bn3hw) == len(part.parameters["crop/frames"]) == 2
     assert part.names == batch.names[1:3]
@@ -248,7 +248,7 @@ def test_the_keys_make_the_preparation():
 def test_the_network_may_see_several_frames():
     """In the order of MODEL.INPUT_OFFSETS, each view its own, recoloured frame by frame."""
     cfg = load_config(None, ["MODEL.INPUT_OFFSETS", "[-1, 0]", "AUGMENT.JITTER_PER_FRAME", "true", *VIEWS])
-    batch, prepare = synthetic_batch(cfg, 2), build_preparation(cfg)
+    batch, prepare = build_synthetic_batch(cfg, 2), build_preparation(cfg)
     inputs = prepare(still(batch))
     full, crop, permuted = inputs.views
     for view in (full, crop):

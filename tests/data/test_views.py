@@ -13,7 +13,7 @@ from mdtk.config import load_config
 from mdtk.core.errors import MdtkError
 from mdtk.core.structures import ViewKind
 from mdtk.data.augmentation import AUGMENTATIONS, Augmentation
-from mdtk.data.loader import synthetic_batch
+from mdtk.data.loader import build_synthetic_batch
 from mdtk.data.preparation import build_preparation
 from mdtk.data.views import VIEWS
 from mdtk.data.views.magnified_crop import MagnifiedCrop
@@ -87,7 +87,7 @@ RECIPE = ["AUGMENT.OTHERS", "[{NAME: noise, SIGMA: 0.5}]", "VIEWS.OTHERS", "[{NA
 @pytest.mark.usefixtures("others")
 def test_another_packages_view_and_augmentation_train():
     cfg = load_config(None, [*SMALL, *RECIPE, "AUGMENT.JITTER", "0.0"])
-    batch, prepare = synthetic_batch(cfg, 2), build_preparation(cfg)
+    batch, prepare = build_synthetic_batch(cfg, 2), build_preparation(cfg)
     assert prepare.views[1:] == (Mirror(0.5),)
     inputs = prepare(batch)
     full, mirror = inputs.views

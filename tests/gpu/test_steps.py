@@ -13,7 +13,7 @@ from yacs.config import CfgNode
 from benchmarks.switches import SWITCHES
 from mdtk.config import load_config
 from mdtk.core.files import ROOT
-from mdtk.data.loader import synthetic_batch
+from mdtk.data.loader import build_synthetic_batch
 from mdtk.models import build_model
 from mdtk.training.solver import build_average, build_optimizer
 from tests.helpers.step import forward_half
@@ -69,7 +69,7 @@ def steps(cfg: CfgNode, device: torch.device, count: int) -> list[float]:
     torch.manual_seed(0)
     system = build_model(cfg).to(device).train()
     optimizer, average = build_optimizer(cfg, system), build_average(cfg, system)
-    batch = synthetic_batch(cfg, 2)
+    batch = build_synthetic_batch(cfg, 2)
     batch = (batch.pin_memory() if device.type == "cuda" else batch).to(device)
     totals = []
     for step in range(count):

@@ -16,7 +16,7 @@ from benchmarks.switches import SWITCHES
 from mdtk.config import load_config
 from mdtk.core.files import ROOT
 from mdtk.data.batch import Batch
-from mdtk.data.loader import synthetic_batch
+from mdtk.data.loader import build_synthetic_batch
 from mdtk.models import build_model
 from tests.helpers.fake_cuda import FakeCuda, WaitsForTheDevice
 from tests.helpers.step import forward_half
@@ -38,7 +38,7 @@ def fake_step(cfg: CfgNode, change: Callable[[nn.Module], None] = lambda system:
         system = build_model(cfg)
     mode.move(system).train()
     change(system)
-    batch = on_cuda(synthetic_batch(cfg, 2), mode)
+    batch = on_cuda(build_synthetic_batch(cfg, 2), mode)
     with mode:
         return forward_half(cfg, system, batch).total
 

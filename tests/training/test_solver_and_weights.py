@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from mdtk.config import load_config
+from mdtk.config.sections import SolverSection
 from mdtk.core.errors import MdtkError
 from mdtk.core.weights import load_parts, read_weights, write_weights
 from mdtk.models import build_model, load_model
@@ -18,7 +19,7 @@ from mdtk.training.step import Meter
 
 def rates(*pairs: str, steps: int = 40, per_epoch: int = 10) -> list[float]:
     cfg = load_config(None, ["SOLVER.LR", "1.0", *pairs])
-    return [learning_rate(cfg, step, per_epoch, steps) for step in range(steps)]
+    return [learning_rate(SolverSection.of(cfg), step, per_epoch, steps) for step in range(steps)]
 
 
 def test_step_schedule_drops_at_the_epochs():

@@ -19,7 +19,7 @@ import torch
 from benchmarks.switches import SMALL, SWITCHES
 from mdtk.config import load_config
 from mdtk.core.errors import MdtkError
-from mdtk.data.loader import synthetic_batch
+from mdtk.data.loader import build_synthetic_batch
 from mdtk.data.preparation import build_preparation
 from mdtk.losses.objective import build_objective
 from mdtk.models import build_model
@@ -152,7 +152,7 @@ def test_two_steps(name):
     system = build_model(cfg)
     set_mode(system, cfg.MODEL.FREEZE_BN)
     optimizer = build_optimizer(cfg, system)
-    batch = synthetic_batch(cfg, 2)
+    batch = build_synthetic_batch(cfg, 2)
     for _ in range(2):
         losses = forward_half(cfg, system, batch)
         optimizer.zero_grad()
@@ -169,7 +169,7 @@ def test_frozen_statistics_stay():
     system = build_model(cfg)
     set_mode(system, True)
     before = {key: value.clone() for key, value in system.named_buffers()}
-    forward_half(cfg, system, synthetic_batch(cfg, 2)).total.backward()
+    forward_half(cfg, system, build_synthetic_batch(cfg, 2)).total.backward()
     assert all(torch.equal(value, before[key]) for key, value in system.named_buffers())
 
 
@@ -177,7 +177,7 @@ def test_posecnn_translation_is_in_units_of_the_scene():
     """Twice the disparity, twice the translation (field facts 3.1: translation x mean inverse depth)."""
     cfg = load_config(None, shlex.split(f"{SMALL} {TINY} MODEL.POSE posecnn"))
     system = build_model(cfg).eval()
-    inputs = build_preparation(cfg)(synthetic_batch(cfg, 1))
+    inputs = build_preparation(cfg)(build_synthetic_batch(cfg, 1))
     features = system.features(inputs.views[0].input_bchw)
     low, high = 1 / cfg.MODEL.MAX_DEPTH, 1 / cfg.MODEL.MIN_DEPTH
     sigmoids = [torch.full((1, 1, 32, 64), (disparity - low) / (high - low)) for disparity in (1.0, 2.0)]
@@ -196,7 +196,7 @@ def test_the_depth_network_sees_several_frames(more):
     cfg = load_config(None, shlex.split(SEVERAL + more))
     system, prepare = build_model(cfg), build_preparation(cfg)
     assert system.input_offsets == (-1, 0)
-    inputs = prepare(synthetic_batch(cfg, 2))
+    inputs = prepare(build_synthetic_batch(cfg, 2))
     image = inputs.views[0].input_bchw
     assert image.shape == (2, 6, 32, 64)
     build_objective(cfg)(inputs, system(inputs)).total.backward()
