@@ -34,6 +34,9 @@ class Result:
     recordings: tuple[str, ...]
     metrics: Mapping[str, np.ndarray]
     facts: Mapping[str, Any] = field(default_factory=dict)
+    indices: tuple[int, ...] = ()  # places in the list
+    scales: tuple[float, ...] = ()
+    shifts: tuple[float, ...] = ()
 
     def mean(self, metric: str) -> float:
         """The metric's mean over images."""
@@ -63,6 +66,9 @@ def read_result(place: str | Path, protocol: str, predictor: str = MODEL) -> Res
         recordings=tuple(row["recording"] for row in rows),
         metrics=metrics,
         facts=json.loads(facts.read_text(encoding="utf-8")) if facts.is_file() else {},
+        indices=tuple(int(row["index"]) for row in rows),
+        scales=tuple(float(row["scale"]) for row in rows),
+        shifts=tuple(float(row["shift"]) for row in rows),
     )
 
 

@@ -82,7 +82,7 @@ PREDICTION_COMMANDS = (
             "--image_path drive.mp4 --checkpoint mono_640x192 --output drive.webm",
             "--image_path frames/ --checkpoint runs/my_video/last.pth --output frames.gif --stride 2",
         ),
-        details="All frames share one range of colours: from the minimum to the 95th percentile of the disparity of the\n"
-        "whole film, so that colours do not flicker.",
+        details="All frames share one range of colours: from the minimum to the 95th percentile of the disparity of\n"
+        "the whole film, so that colours do not flicker.",
     ),
 )

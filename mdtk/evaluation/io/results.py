@@ -133,7 +133,7 @@ def write_csv(path: Path, evaluations: Sequence[Evaluation]) -> None:
         for one in evaluations:
             for row in one.rows:
                 values = [repr(row.metrics[metric]) for metric in metrics]
-                scale = [row.valid_pixels, repr(row.scale), repr(row.shift), row.height, row.width]
+                scale = [row.valid_pixels, repr(float(row.scale)), repr(float(row.shift)), row.height, row.width]
                 writer.writerow([cell(one.predictor), row.index, cell(row.name), cell(row.recording), *values, *scale])
 
 
@@ -160,6 +160,8 @@ def check_overwrite(folder: Path, protocol: Protocol, configuration: Mapping[str
     except ValueError as error:
         raise MdtkError(f"{path}: is no result ({error}); give --overwrite to replace it") from error
     changed = [key for key, value in configuration.items() if stored.get(key) != value]
+    if changed == ["map_metrics"] and set(stored.get("map_metrics") or ()) < set(configuration["map_metrics"]):  # type: ignore[call-overload]
+        return  # the same result with more beside it
     if changed:
         key = changed[0]
         raise MdtkError(
