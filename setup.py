@@ -15,6 +15,7 @@ setup(
     package_data={
         "mdtk": ["py.typed", "*.pyi"],
         "mdtk.convert": ["*.yaml"],
+        "mdtk.evaluation": ["*.yaml"],
         "mdtk.evaluation.report": ["*.j2", "*.css", "*.js"],
         **{name: ["*.yaml"] for name in data},
     },

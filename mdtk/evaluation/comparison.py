@@ -13,14 +13,13 @@ import numpy as np
 import yaml
 
 from mdtk.core.errors import MdtkError
-from mdtk.core.files import ROOT
 from mdtk.evaluation.io.external import file_stem
 from mdtk.evaluation.io.results import align_columns
 from mdtk.evaluation.scoring.bootstrap import Difference, compare_paired
 from mdtk.evaluation.scoring.evaluator import MODEL
 from mdtk.evaluation.scoring.metrics import METRICS
 
-PUBLISHED = ROOT / "docs" / "published.yaml"
+PUBLISHED = Path(__file__).with_name("published_results.yaml")
 PLACE = ("predictor", "index", "name", "recording", "valid_pixels", "scale", "shift", "height", "width")
 
 
@@ -150,7 +149,7 @@ def own_line(label: str, runs: Sequence[Result], metrics: Sequence[str]) -> Line
 
 
 def published_lines(protocol: str, path: Path = PUBLISHED) -> list[Line]:
-    """The published numbers of a protocol, from docs/published.yaml."""
+    """The published numbers of a protocol, from published_results.yaml."""
     stored = yaml.safe_load(path.read_text(encoding="utf-8"))
     lines = []
     for entry in stored["results"]:
