@@ -48,6 +48,7 @@ class DatasetReader(abc.ABC):
     def __init__(self, root: str | Path, lines: Sequence[str], intrinsics_mode: str = "nominal") -> None:
         self.root = Path(root)
         self.lines = list(lines)
+        self.dataset = self.key  # "sequence_2" for the second training set of a dataset without a root of its own
         self.intrinsics_mode = intrinsics_mode
         if not self.root.is_dir():
             raise MdtkError(f"data root of {self.key} not found: {self.root}; {self.hint}")

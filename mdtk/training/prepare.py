@@ -138,7 +138,7 @@ def say_once(text: str) -> None:
 
 def check_protocols(config: EvalConfig, names: Sequence[str]) -> None:
     """Reads one image and its ground truth of each: what an epoch's end needs is missed now, not hours later."""
-    for name in names:
+    for name in config.names(names):
         protocol = config.protocol(name)
         reader = config.reader(protocol)
         reader.images(0, [0])
