@@ -16,6 +16,7 @@ from mdtk.convert.monodepth2 import convert_monodepth2
 from mdtk.convert.paddle import convert_paddle
 from mdtk.convert.transfer import ConvertedCheckpoint
 from mdtk.core.errors import MdtkError
+from mdtk.core.guard import reading
 from mdtk.core.weights import read_torch
 from mdtk.models import build_model
 
@@ -43,7 +44,7 @@ def recognise(path: str | os.PathLike[str]) -> str:
         return _recognise_folder(path)
     if not path.is_file():
         raise MdtkError(f"checkpoint not found: {path}; give a file or a folder")
-    with path.open("rb") as file:
+    with reading(path, "checkpoint", "give a file that you may read"), path.open("rb") as file:
         start = file.read(8)
     if start == HDF5_START or path.suffix == ".h5":
         return "imagenet"

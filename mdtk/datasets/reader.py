@@ -76,7 +76,7 @@ class DatasetReader(abc.ABC):
 
     def inside(self, path: Path) -> Path:
         """`path`, which the list or a folder names, if it lies below the data root; an `MdtkError` otherwise."""
-        return inside(self.root, path, f"{self.key} list")
+        return inside(self.root, path, f"{self.key} list", links=True)
 
     def name(self, index: int) -> str:
         """The unique name of the entry, by which predictions and ground truth are matched."""

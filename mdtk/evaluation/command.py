@@ -13,6 +13,7 @@ import torch
 from yacs.config import CfgNode
 
 from mdtk.config import data_sets, depth_range, load_config
+from mdtk.config.machine import apply_float_settings
 from mdtk.core import distributed
 from mdtk.core.environment import hardware
 from mdtk.core.errors import MdtkError
@@ -52,6 +53,7 @@ def run(args: argparse.Namespace) -> dict[str, str]:
     pairs = pairs_of(args)
     with distributed.process_group(load_config(args.config or None, pairs).DEVICE) as device:
         predictor, cfg, provenance, lists = open_predictor(args, pairs, device)
+        apply_float_settings(cfg)
         config = build_eval_config(
             cfg,
             stereo=True if args.eval_stereo else False if args.eval_mono else None,

@@ -85,8 +85,9 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> LoadedMo
     load_parts(system, content["model"], [], str(path))
     device = torch.device(device)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    stored = content.get("meta", {}).get("train_lists", []) if isinstance(content.get("meta"), dict) else []
-    lists = tuple(unpack(one) for one in stored)
+    meta = content.get("meta")
+    stored = meta.get("train_lists", []) if isinstance(meta, dict) else []
+    lists = tuple(unpack(one) for one in stored) if isinstance(stored, list) else ()
     return LoadedModel(system.to(device).eval(), cfg, digest, path, device, lists)
 
 

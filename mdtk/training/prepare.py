@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -37,7 +37,7 @@ from mdtk.training.solver import build_average, build_optimizer
 from mdtk.training.state import Run, TrainState
 
 
-def set_up(cfg: CfgNode, device: torch.device) -> tuple[Run, TrainState]:
+def set_up(cfg: CfgNode, device: torch.device, weights_file: Callable[[str], Path] = Path) -> tuple[Run, TrainState]:
     """Data, the last checkpoint where there is one, networks, optimizer, logs: what fails fast comes first."""
     torch.manual_seed(cfg.SEED)
     out_dir = Path(cfg.OUT_DIR)
@@ -52,7 +52,7 @@ def set_up(cfg: CfgNode, device: torch.device) -> tuple[Run, TrainState]:
     check_first_samples(dataset)
     lists = hash_lists(cfg, dataset, val_loader)
     found = find_checkpoint(out_dir, cfg, lists, say_once) if cfg.CHECKPOINT.RESUME else None
-    system = build_networks(cfg, found is not None)
+    system = build_networks(cfg, found is not None, weights_file)
     if cfg.MODEL.SYNC_BN and device.type == "cuda":  # CPUs have no such layer; `announce` says so
         system = convert_sync_batchnorm(system)  # timm's: it keeps the activations that timm fuses with norms
     system.to(device)
@@ -93,7 +93,7 @@ def set_up(cfg: CfgNode, device: torch.device) -> tuple[Run, TrainState]:
     return run, state
 
 
-def build_networks(cfg: CfgNode, resumed: bool) -> DepthSystem:
+def build_networks(cfg: CfgNode, resumed: bool, weights_file: Callable[[str], Path]) -> DepthSystem:
     """The networks as the recipe starts them; those of a resumed training need no weights from elsewhere."""
     if resumed:
         bare = cfg.clone()
@@ -102,8 +102,9 @@ def build_networks(cfg: CfgNode, resumed: bool) -> DepthSystem:
         return build_model(bare)
     with distributed.main_first():  # one process downloads, the others read its cache
         system = build_model(cfg)
-    if cfg.MODEL.WEIGHTS:
-        content = read_weights(cfg.MODEL.WEIGHTS, with_configuration=False)
+        weights = weights_file(cfg.MODEL.WEIGHTS) if cfg.MODEL.WEIGHTS else None
+    if weights is not None:
+        content = read_weights(weights, with_configuration=False)
         load_parts(system, content["model"], cfg.MODEL.WEIGHTS_PARTS, cfg.MODEL.WEIGHTS)
     return system
 

@@ -13,7 +13,8 @@ import torch
 from yacs.config import CfgNode
 
 from mdtk.config import data_sets, dump
-from mdtk.core.errors import MdtkError
+from mdtk.core.errors import MdtkError, one_line
+from mdtk.core.guard import TEXT_LIMIT, reading
 from mdtk.datasets import compact_splits
 from mdtk.datasets.catalogue import DATASETS, build_reader, related
 from mdtk.datasets.prepare.leaks import frame_key
@@ -52,13 +53,14 @@ class TrainList:
 
 def unpack(stored: Mapping[str, Any]) -> TrainList:
     """The list of `TrainList.pack`. Raises `MdtkError` where it is torn."""
-    try:
-        lines = tuple(zlib.decompress(stored["lines"].numpy().tobytes()).decode().splitlines())
-        found = TrainList(stored["dataset"], stored["name"], stored["sha256"], lines, tuple(stored["sources"]))
-    except (KeyError, AttributeError, zlib.error, UnicodeDecodeError) as error:
-        raise MdtkError(
-            f"the checkpoint's training list cannot be read ({error!r}); write the checkpoint again"
-        ) from error
+    with reading("the checkpoint", "training list", "write the checkpoint again"):
+        packed = zlib.decompressobj()
+        text = packed.decompress(stored["lines"].numpy().tobytes(), TEXT_LIMIT)
+        if packed.unconsumed_tail:
+            raise ValueError(f"it unpacks to more than {TEXT_LIMIT >> 20} MB")
+        lines = tuple(text.decode().splitlines())
+        dataset, name, sha256 = (one_line(str(stored[key])) for key in ("dataset", "name", "sha256"))
+        found = TrainList(dataset, name, sha256, lines, tuple(int(offset) for offset in stored["sources"]))
     if text_sha256(lines) != found.sha256:
         raise MdtkError(f"the checkpoint's training list {found.name} is not the one of its checksum; write it again")
     return found
