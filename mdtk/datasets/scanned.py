@@ -63,10 +63,6 @@ class ScannedReader(DatasetReader):
         width, height = size
         return intrinsics(NOMINAL_FOCAL * width, NOMINAL_FOCAL * width, (width - 1) / 2, (height - 1) / 2)
 
-    def pose(self, index: int) -> np.ndarray:
-        """world_T_camera (4, 4) float64 of the entry. Raises `MdtkError` for a set without poses."""
-        raise MdtkError(f"{self.key} has no poses")
-
 
 def below(root: Path, pattern: str, ending: str) -> list[str]:
     """Paths below `root` that match a glob, without their `ending`."""

@@ -94,8 +94,8 @@ class Ddad(ScannedReader):
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise MdtkError(f"calibration cannot be read: {path} ({error!r}); {HINT}") from error
 
-    def pose(self, index: int) -> np.ndarray:
-        """See `ScannedReader.pose`."""
+    def pose(self, index: int, offset: int = 0) -> np.ndarray:
+        """See `DatasetReader.pose`."""
         pose: np.ndarray = self._facts(index)[1]["camera"]
         return pose
 

@@ -6,17 +6,15 @@ import functools
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from mdtk.core.errors import MdtkError
-from mdtk.core.files import require_file
 from mdtk.datasets.catalogue import dataset_reader
 from mdtk.datasets.image_files import read_grey_png
-from mdtk.datasets.scanned import ScannedReader, read_numbers
+from mdtk.datasets.pose_files import NEAREST, read_trajectory
+from mdtk.datasets.scanned import ScannedReader
 from mdtk.geometry.camera import intrinsics
 
 SCALE = 5000.0  # stored value of one metre
-NEAREST = 0.02  # seconds between the times of an image and of its depth, as the benchmark's own tool has it
 CAMERAS = {  # fx, fy, cx, cy of the benchmark's page, by the number in a sequence's name
     "freiburg1": (517.3, 516.5, 318.6, 255.3),
     "freiburg2": (520.9, 521.0, 325.1, 249.7),
@@ -28,12 +26,6 @@ CAMERAS = {  # fx, fy, cx, cy of the benchmark's page, by the number in a sequen
 def _times(folder: Path) -> tuple[np.ndarray, tuple[Path, ...]]:
     paths = sorted(folder.glob("*.png"), key=lambda path: float(path.stem))
     return np.array([float(path.stem) for path in paths]), tuple(paths)
-
-
-@functools.lru_cache(maxsize=64)
-def _trajectory(path: Path) -> np.ndarray:
-    rows = np.loadtxt(require_file(path, "trajectory", "extract the sequence again"), ndmin=2)
-    return read_numbers(path, (len(rows), 8), "a trajectory (time tx ty tz qx qy qz qw)")
 
 
 @dataset_reader("tum_rgbd")
@@ -69,12 +61,10 @@ class TumRgbd(ScannedReader):
         name = next((name for name in CAMERAS if name in self.lines[index]), "freiburg1")
         return intrinsics(*CAMERAS[name])
 
-    def pose(self, index: int) -> np.ndarray:
-        """See `ScannedReader.pose`; that of the trajectory's nearest time."""
+    def pose(self, index: int, offset: int = 0) -> np.ndarray:
+        """See `DatasetReader.pose`; that of the trajectory's nearest time."""
         sequence, _, time = self.lines[index].partition("/")
-        rows = _trajectory(self.root / sequence / "groundtruth.txt")
-        row = rows[int(np.abs(rows[:, 0] - float(time)).argmin())]
-        world_T_camera = np.eye(4)
-        world_T_camera[:3, :3] = Rotation.from_quat(row[4:]).as_matrix()
-        world_T_camera[:3, 3] = row[1:4]
-        return world_T_camera
+        times, world_T_camera = read_trajectory(self.inside(self.root / sequence / "groundtruth.txt"))
+        if times is None:
+            raise MdtkError(f"{self.root / sequence}/groundtruth.txt: has no times; extract the sequence again")
+        return np.asarray(world_T_camera[int(np.abs(times - float(time)).argmin())])
