@@ -180,6 +180,13 @@ class SequenceSection(Section):
     depth_scale: float = key(
         "DATA.SEQUENCE.DEPTH_SCALE", 1000.0, "value of one metre in the depth PNGs", low=0.0, high=1e9, open_low=True
     )
+    poses: tuple[str, ...] = key(
+        "DATA.SEQUENCE.POSES",
+        [],
+        "files of camera poses, one for each of PATHS, in KITTI's or TUM's form; empty: poses.txt beside the frames",
+        element=str,
+        runtime=True,
+    )
     val_fraction: float = key(
         "DATA.SEQUENCE.VAL_FRACTION",
         0.1,

@@ -122,6 +122,13 @@ class DatasetReader(abc.ABC):
         """
         raise MdtkError(f"{self.key} has no ground truth")
 
+    def pose(self, index: int, offset: int = 0) -> np.ndarray:
+        """world_T_camera (4, 4) float64 of the entry's frame at `offset`, in metres.
+
+        Raises `MdtkError` for a dataset without poses, or a frame that has none.
+        """
+        raise MdtkError(f"{self.key} has no poses")
+
     def static_names(self) -> frozenset[str]:
         """The names of the entries in which the camera is known to stand still."""
         return frozenset()
