@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from mdtk.core.errors import one_line
 from mdtk.core.files import clear_torn, write_text
+from mdtk.evaluation.io.run_log import parse, read_lines
 from mdtk.training.trackers import Tracker
 
 
@@ -65,9 +66,9 @@ class Logger:
 
     def _rewind(self, step: int) -> None:
         if self.path.is_file():
-            records = [line for line in self.path.read_text().splitlines() if line.strip()]
-            kept = [line for line in records if _step_of(line) <= step]
-            if len(kept) < len(records):
+            lines = read_lines(self.path)
+            kept = [line for line in lines if (record := parse(line)) is not None and record["step"] <= step]
+            if len(kept) < len(lines):
                 write_text(self.path, "".join(f"{line}\n" for line in kept))
 
     def record(self, kind: str, step: int, values: dict) -> None:
@@ -130,10 +131,3 @@ def duration(seconds: float) -> str:
     """Hours, minutes and seconds: 3725 → "1:02:05"."""
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
-
-
-def _step_of(line: str) -> int:
-    try:
-        return json.loads(line)["step"]
-    except (json.JSONDecodeError, KeyError, TypeError):
-        return sys.maxsize  # a line cut off by a kill

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import os
 import re
 import uuid
@@ -25,6 +24,7 @@ from mdtk.config.sections import LogSection
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import write_text
 from mdtk.core.optional import optional_module
+from mdtk.evaluation.io.run_log import read_records
 
 
 class Tracker(Protocol):
@@ -71,15 +71,7 @@ class Tables:
         """Nothing: a table has none."""
 
     def close(self) -> None:
-        records = [json.loads(line) for line in self.path.read_text().splitlines()] if self.path.is_file() else []
-        for kind in dict.fromkeys(record["kind"] for record in records):
-            rows = [record for record in records if record["kind"] == kind]
-            text = io.StringIO()
-            names = dict.fromkeys(name for row in rows for name in row if name != "kind")
-            table = csv.DictWriter(text, list(names))
-            table.writeheader()
-            table.writerows({name: value for name, value in row.items() if name != "kind"} for row in rows)
-            write_text(self.path.with_name(f"{kind}.csv"), text.getvalue())
+        write_tables(self.path)
 
 
 class WeightsAndBiases:
@@ -133,6 +125,18 @@ class MLflow:
 
     def close(self) -> None:
         self.client.set_terminated(self.name)
+
+
+def write_tables(path: Path) -> None:
+    """Writes train.csv and epoch.csv beside metrics.jsonl: its records of each kind as a table, a column a name."""
+    records = read_records(path)
+    for kind in dict.fromkeys(record["kind"] for record in records):
+        rows = [record for record in records if record["kind"] == kind]
+        text = io.StringIO()
+        table = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row if name != "kind")))
+        table.writeheader()
+        table.writerows({name: value for name, value in row.items() if name != "kind"} for row in rows)
+        write_text(path.with_name(f"{kind}.csv"), text.getvalue())
 
 
 def kept_name(path: Path, new: bool) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 from mdtk.config import load_config
 from mdtk.core.distributed import pick_device
 from mdtk.core.errors import MdtkError
+from mdtk.core.files import is_file
 from mdtk.datasets.catalogue import absent_reason, build_eval_reader
 from mdtk.datasets.reader import DatasetReader
 from mdtk.evaluation.eval_config import merged_config
@@ -71,7 +72,7 @@ class FromDisk:
 
     def _loaded(self, entry: Entry) -> tuple[LoadedModel | None, str]:
         path = Path(str(entry.facts.get("checkpoint") or ""))
-        if not path.is_file():
+        if not is_file(path):
             return None, f"its checkpoint is not there ({path})" if path.name else "it names no checkpoint"
         model = self._model(path, pick_device("auto"))
         if model.checksum != entry.facts.get("checkpoint_sha256"):
