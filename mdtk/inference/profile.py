@@ -6,10 +6,12 @@ import copy
 import resource
 import statistics
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import thop
@@ -20,6 +22,9 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mdtk.core.errors import MdtkError
+from mdtk.inference.exported import depth_part, export
+from mdtk.inference.onnx_file import open_onnx
+from mdtk.models import LoadedModel
 from mdtk.models.encoders import ALIASES
 from mdtk.models.pose_network import PoseNetwork
 from mdtk.models.system import DepthSystem
@@ -194,6 +199,18 @@ def _device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{device.type}, {torch.get_num_threads()} threads"
+
+
+def profile_onnx(model: LoadedModel, shape: tuple[int, int, int], *, warmup: int = 5, repeats: int = 20) -> Speed:
+    """Speed of the disparity of a batch of `shape` (batch size, height, width) in ONNX Runtime on the CPU."""
+    images = torch.rand(shape[0], 3 * len(model.input_offsets), *shape[1:])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        export(depth_part(model), path, (images,))
+        run = open_onnx(path, torch.get_num_threads())
+    given = {"image": images.numpy()}
+    return measure("disparity, ONNX Runtime", lambda: run(given), torch.device("cpu"), "fp32", shape,
+                   warmup=warmup, repeats=repeats)  # fmt: skip
 
 
 def profile_system(

@@ -126,13 +126,16 @@ def test_command_line(tmp_path, monkeypatch, capsys):
     import profile_model
 
     output = tmp_path / "facts.json"
-    arguments = ["profile", "--repeats", "2", "--warmup", "1", "--output", str(output)]
+    arguments = ["profile", "--repeats", "2", "--warmup", "1", "--output", str(output), "--precisions", "fp32", "bf16"]
     overrides = ["DATA.HEIGHT", "64", "DATA.WIDTH", "96", "DEVICE", "cpu", "MODEL.PRETRAINED", "true"]
     monkeypatch.setattr(sys, "argv", [*arguments, *overrides])
     profile_model.main()
     printed = capsys.readouterr().out
     assert "513,000 parameters of the ImageNet classifier" in printed
-    assert "batch 1, fp32, cpu" in printed
+    rows = [line.strip("| ").split(" | ") for line in printed.splitlines() if line.startswith("| ")]
+    assert rows[0][:4] == ["network", "device", "precision", "batch"]
+    assert [row[2:4] for row in rows[2:]] == [["fp32", "1"], ["fp32", "1"], ["bf16", "1"], ["bf16", "1"]]
+    assert all(row[1].startswith("cpu") and float(row[4]) > 0 for row in rows[2:])
     report = json.loads(output.read_text())
     assert report["parts"][1]["parameters"] == 3_152_724
     assert report["speeds"][0]["repeats"] == 2

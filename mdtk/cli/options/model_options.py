@@ -21,10 +21,13 @@ def _convert(parser: ToolParser) -> None:
 def _export(parser: ToolParser) -> None:
     add = parser.add_argument
     add("--checkpoint", required=True, help=CHECKPOINT)
-    add("--output", type=Path, required=True, help="the .onnx file to write")
+    add("--output", type=Path, required=True, help="the .onnx or .pt2 file to write")
     add("--image_path", type=Path, nargs="+", default=[], help="images for the comparison; default: noise")
-    add("--tolerance", type=float, default=1e-4, help="maximum difference, as a share of the maximum disparity")
+    tolerance = "maximum difference, as a share of the maximum; default: 1e-4, with --half 1e-2"
+    add("--tolerance", type=float, default=0.0, help=tolerance)
     add("--static", action="store_true", help="a batch of one image, for runtimes that want every size fixed")
+    add("--half", action="store_true", help="weights and arithmetic in float16 (.onnx); input and output stay float32")
+    add("--pose", action="store_true", help="the pose network too, as <output>_pose: first, second → motion (B, 4, 4)")
 
 
 def _models(parser: ToolParser) -> None:
@@ -50,16 +53,16 @@ MODEL_COMMANDS = (
     Command(
         name="export",
         tool="export_onnx",
-        summary="Exports the depth network to ONNX, and checks that ONNX Runtime gives the disparity of PyTorch",
+        summary="Exports the networks to ONNX or torch.export, and checks that the file gives what PyTorch gives",
         add_options=_export,
         work="mdtk.cli.work.export_work",
         keys=("PLUGINS",),
         examples=(
             "--checkpoint mono_640x192 --output mono.onnx",
-            "--checkpoint runs/my_video/last.pth --output mine.onnx --static --image_path a.jpg b.jpg",
+            "--checkpoint runs/my_video/last.pth --output mine.onnx --static --half --image_path a.jpg b.jpg",
         ),
         details="Input `image`: float (B, 3, H, W), RGB in 0 … 1, at the network's size. Output `disparity`: "
-        "(B, 1, H, W), 1 / depth.",
+        "(B, 1, H, W), 1 / depth.\nOne file holds everything: .onnx for ONNX Runtime and others, .pt2 for torch alone.",
     ),
     Command(
         name="models",

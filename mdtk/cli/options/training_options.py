@@ -48,6 +48,10 @@ def _profile(parser: ToolParser) -> None:
     parser.add_argument("--batch_size", type=int, default=1, help="images per call")
     parser.add_argument("--warmup", type=int, default=5, help="number of runs before the timed ones")
     parser.add_argument("--repeats", type=int, default=20, help="number of timed runs")
+    parser.add_argument("--devices", nargs="+", default=[], help="a line for each: cpu, cuda; default: DEVICE")
+    kinds = ("fp32", "bf16")
+    parser.add_argument("--precisions", nargs="+", default=[], choices=kinds, help="default: SOLVER.PRECISION")
+    parser.add_argument("--onnx", action="store_true", help="ONNX Runtime on the CPU too")
     parser.add_argument("--output", help="JSON file to which the results are written as well")
 
 
@@ -91,7 +95,7 @@ TRAINING_COMMANDS = (
         work="mdtk.cli.work.profile_work",
         examples=(
             "--config kitti/monodepth2_mono_640x192.yaml",
-            "--config kitti/bdedepth_hrnet18_640x192.yaml DEVICE cpu",
+            "--config kitti/bdedepth_hrnet18_640x192.yaml --devices cpu cuda --precisions fp32 bf16 --onnx",
         ),
     ),
     Command(

@@ -4,15 +4,32 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import itertools
 import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
 
 from mdtk.config import load_config
 from mdtk.config.machine import apply_float_settings
 from mdtk.core.distributed import pick_device
 from mdtk.core.environment import float_settings
 from mdtk.core.files import write_text
-from mdtk.inference.profile import classifier_parameters, part_costs, profile_system
+from mdtk.inference.profile import Speed, classifier_parameters, part_costs, profile_onnx, profile_system
+from mdtk.models import LoadedModel
 from mdtk.models.system import build_model
+
+
+def speed_table(speeds: Sequence[Speed]) -> str:
+    """A Markdown table, a line for each network, device and precision."""
+    heads = ["network", "device", "precision", "batch", "median, ms", "90 % within, ms", "images/s", "peak memory, MiB"]
+    rows = [heads, ["---"] * len(heads)]
+    for one in speeds:
+        times = [f"{one.latency_ms_median:.1f}", f"{one.latency_ms_p90:.1f}", f"{one.images_per_second:.1f}"]
+        kind = [one.name, one.device, one.precision, str(one.batch_size)]
+        rows.append([*kind, *times, f"{one.peak_memory_mib:.0f}"])
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def main(args: argparse.Namespace) -> None:
@@ -31,14 +48,17 @@ def main(args: argparse.Namespace) -> None:
             f"published counts of this encoder include {head:,} parameters of the ImageNet classifier, not built here"
         )
     shape = (args.batch_size, cfg.DATA.HEIGHT, cfg.DATA.WIDTH)
-    speeds = profile_system(system, pick_device(cfg.DEVICE), shape, warmup=args.warmup, repeats=args.repeats)
-    for speed in speeds:
-        print(
-            f"{speed.name}: {speed.latency_ms_median:.1f} ms (90 % within {speed.latency_ms_p90:.1f} ms), "
-            f"{speed.images_per_second:.1f} /s; batch {speed.batch_size}, {speed.precision}, {speed.device}; "
-            f"peak memory {speed.peak_memory_mib:.0f} MiB ({speed.memory_of}); "
-            f"{speed.repeats} runs after {speed.warmup} of warm-up"
-        )
+    devices = [pick_device(name) for name in args.devices or [cfg.DEVICE]]
+    precisions, options = args.precisions or [system.precision], {"warmup": args.warmup, "repeats": args.repeats}
+    speeds = []
+    for device, precision in itertools.product(devices, precisions):
+        system.precision = precision
+        speeds += profile_system(system, device, shape, **options)
+    if args.onnx:
+        system.precision = "fp32"
+        model = LoadedModel(system.cpu(), cfg, "", Path("profile"), torch.device("cpu"))
+        speeds.append(profile_onnx(model, shape, **options))
+    print(f"\n{speed_table(speeds)}\n{args.repeats} runs after {args.warmup} of warm-up; memory: {speeds[0].memory_of}")
     if args.output:
         report = {
             "parts": costs,
