@@ -103,7 +103,7 @@ def check_export(path: str | Path, half: bool) -> None:
     """Raises `MdtkError` for a suffix that is none of `SUFFIXES`, half precision of a .pt2, and missing packages."""
     suffix = Path(path).suffix
     if suffix not in SUFFIXES:
-        raise MdtkError(f"--output {path} must end with .onnx or .pt2, which says what is written")
+        raise MdtkError(f"--output {path} must end with .onnx, .pt2 or .safetensors, which says what is written")
     if half and suffix != ".onnx":
         raise MdtkError(f"--half is of .onnx files; give another --output than {path}, or leave it out")
     if suffix == ".onnx":

@@ -124,7 +124,7 @@ def test_the_command_writes_both_networks_for_torch_export(model, tmp_path, caps
         for found, part, given in ((depth, depth_part(model), frames[:1]), (motion, motion_part(model), frames)):
             np.testing.assert_allclose(found(*given).numpy(), part.network(*given).numpy(), atol=1e-5)
     for output, options, message in (
-        ("m.tflite", (), r"m\.tflite must end with \.onnx or \.pt2"),
+        ("m.tflite", (), r"m\.tflite must end with \.onnx, \.pt2 or"),
         ("h.pt2", ("--half",), r"--half is of \.onnx files"),
     ):
         with pytest.raises(MdtkError, match=message):

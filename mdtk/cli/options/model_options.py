@@ -21,7 +21,9 @@ def _convert(parser: ToolParser) -> None:
 def _export(parser: ToolParser) -> None:
     add = parser.add_argument
     add("--checkpoint", required=True, help=CHECKPOINT)
-    add("--output", type=Path, required=True, help="the .onnx or .pt2 file to write")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--output", type=Path, help="the file to write: .onnx, .pt2, or .safetensors for the weights")
+    what.add_argument("--hub", help="folder to write with weights, recipe and a model card; hf://owner/name uploads it")
     add("--image_path", type=Path, nargs="+", default=[], help="images for the comparison; default: noise")
     tolerance = "maximum difference, as a share of the maximum; default: 1e-4, with --half 1e-2"
     add("--tolerance", type=float, default=0.0, help=tolerance)
@@ -53,12 +55,13 @@ MODEL_COMMANDS = (
     Command(
         name="export",
         tool="export_onnx",
-        summary="Exports the networks to ONNX or torch.export, and checks that the file gives what PyTorch gives",
+        summary="Exports the networks to ONNX or torch.export, checked against PyTorch; or weights, or a Hub folder",
         add_options=_export,
         work="mdtk.cli.work.export_work",
         keys=("PLUGINS",),
         examples=(
             "--checkpoint mono_640x192 --output mono.onnx",
+            "--checkpoint runs/my_video/best.pth --hub my_video",
             "--checkpoint runs/my_video/last.pth --output mine.onnx --static --half --image_path a.jpg b.jpg",
         ),
         details="Input `image`: float (B, 3, H, W), RGB in 0 … 1, at the network's size. Output `disparity`: "

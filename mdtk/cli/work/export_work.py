@@ -8,7 +8,9 @@ from pathlib import Path
 import torch
 
 from mdtk.cli.checkpoints import native_checkpoint
+from mdtk.cli.work.card_work import export_card, export_weights
 from mdtk.config import load_config
+from mdtk.core.safetensors_files import SUFFIX
 from mdtk.datasets.image_files import open_rgb, resize
 from mdtk.inference.exported import HALF_TOLERANCE, TOLERANCE, Part, check_export, depth_part, export, motion_part
 from mdtk.models import LoadedModel, load_model
@@ -17,8 +19,13 @@ from mdtk.models import LoadedModel, load_model
 def main(args: argparse.Namespace) -> None:
     """Does what the command line asks."""
     load_config(None, args.overrides)  # imports the plugins
-    check_export(args.output, args.half)
+    if args.output and args.output.suffix != SUFFIX:
+        check_export(args.output, args.half)
     model = load_model(native_checkpoint(args.checkpoint))
+    if args.hub:
+        return export_card(model, args.hub)
+    if args.output.suffix == SUFFIX:
+        return export_weights(model, args.output)
     images = images_for(model, args.image_path)
     parts: list[tuple[Part, Path, tuple[torch.Tensor, ...]]] = []
     parts.append((depth_part(model), args.output, (_stacked(model, images),)))
