@@ -28,7 +28,7 @@ from tests.helpers.tools import call_tool
 @pytest.fixture(scope="module")
 def model() -> LoadedModel:
     torch.manual_seed(0)
-    keys = "MODEL.ENCODER mobilenetv3_small_050 MODEL.POSE_ENCODER mobilenetv3_small_050 DATA.HEIGHT 32 DATA.WIDTH 64"
+    keys = "MODEL.ENCODER resnet10t MODEL.POSE_ENCODER resnet10t MODEL.SCALES [0] DATA.HEIGHT 32 DATA.WIDTH 64"
     cfg = load_config(None, [*keys.split(), "SOLVER.PRECISION", "bf16"])
     return LoadedModel(build_model(cfg).eval(), cfg, "c0ffee", Path("weights.pth"), torch.device("cpu"))
 
