@@ -9,11 +9,9 @@ from typing import TypeVar
 
 import numpy as np
 from PIL import Image
-from scipy.spatial.transform import Rotation
 
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import resolve_data
-from mdtk.core.guard import reading
 from mdtk.datasets.image_files import open_rgb
 from mdtk.datasets.kitti_calibration import read_table
 from mdtk.datasets.reader import DatasetReader, DataSource, Offset
@@ -66,10 +64,6 @@ class ScannedReader(DatasetReader):
         width, height = size
         return intrinsics(NOMINAL_FOCAL * width, NOMINAL_FOCAL * width, (width - 1) / 2, (height - 1) / 2)
 
-    def pose(self, index: int) -> np.ndarray:
-        """world_T_camera (4, 4) float64 of the entry. Raises `MdtkError` for a set without poses."""
-        raise MdtkError(f"{self.key} has no poses")
-
 
 def below(root: Path, pattern: str, ending: str) -> list[str]:
     """Paths below `root` that match a glob, without their `ending`."""
@@ -79,10 +73,3 @@ def below(root: Path, pattern: str, ending: str) -> list[str]:
 def read_numbers(path: Path, shape: tuple[int, ...], what: str) -> np.ndarray:
     """A text file of finite numbers as an array of `shape` float64. Raises `MdtkError` for another content."""
     return read_table(path, what, f"it must hold {' x '.join(map(str, shape))} numbers: extract it again", shape)
-
-
-def rotation_of(quaternion_xyzw: np.ndarray, path: Path) -> np.ndarray:
-    """The rotation matrix (3, 3) of a quaternion of the file `path`; one of length 0 is an error."""
-    with reading(path, "pose", "extract it again"):
-        matrix: np.ndarray = Rotation.from_quat(quaternion_xyzw).as_matrix()
-        return matrix

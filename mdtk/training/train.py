@@ -94,7 +94,7 @@ def train_epoch(run: Run, state: TrainState, batches: Iterator[Batch], stop: Sto
     end = min((epoch + 1) * per_epoch, run.total_steps)
     run.logger.start_epoch(f"epoch {epoch + 1}/{run.epochs}", end - epoch * per_epoch, done, batch_size)
     set_mode(state.system, run.model.freeze_bn)
-    meter, problems = Meter(), Problems(run)
+    meter, problems = Meter(run.sampler.parts_like(len(run.sampler.own))), Problems(run)
     while state.step < end:
         distributed.beat(f"waiting for the samples of step {state.step + 1}")
         batch = next(batches)

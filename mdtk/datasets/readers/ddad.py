@@ -100,8 +100,8 @@ class Ddad(ScannedReader):
         folder, facts = self._facts(index)
         return read_intrinsics(self.inside(folder / "calibration" / f"{facts['calibration']}.json"))
 
-    def pose(self, index: int) -> np.ndarray:
-        """See `ScannedReader.pose`."""
+    def pose(self, index: int, offset: int = 0) -> np.ndarray:
+        """See `DatasetReader.pose`."""
         pose: np.ndarray = self._facts(index)[1]["camera"]
         return pose
 

@@ -45,6 +45,6 @@ class ScanNet(ScannedReader):
         name = "intrinsic_depth.txt" if size == (640, 480) else "intrinsic_color.txt"
         return read_numbers(self.inside(self.root / scene / "intrinsic" / name), (4, 4), "intrinsics")[:3, :3]
 
-    def pose(self, index: int) -> np.ndarray:
-        """See `ScannedReader.pose`."""
+    def pose(self, index: int, offset: int = 0) -> np.ndarray:
+        """See `DatasetReader.pose`."""
         return read_numbers(self.inside(Path(f"{self._file(self.lines[index], 'pose')}.txt")), (4, 4), "a pose")

@@ -43,8 +43,8 @@ class Sintel(ScannedReader):
     def intrinsics(self, index: int, size: tuple[int, int]) -> np.ndarray:
         return self._camera(index)[0]
 
-    def pose(self, index: int) -> np.ndarray:
-        """See `ScannedReader.pose`; the files hold camera_T_world."""
+    def pose(self, index: int, offset: int = 0) -> np.ndarray:
+        """See `DatasetReader.pose`; the files hold camera_T_world."""
         return np.linalg.inv(self._camera(index)[1])
 
     def _camera(self, index: int) -> tuple[np.ndarray, np.ndarray]:

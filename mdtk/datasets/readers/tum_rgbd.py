@@ -10,11 +10,11 @@ import numpy as np
 from mdtk.core.errors import MdtkError
 from mdtk.datasets.catalogue import dataset_reader
 from mdtk.datasets.image_files import read_grey_png
-from mdtk.datasets.scanned import ScannedReader, read_numbers, rotation_of
+from mdtk.datasets.pose_files import NEAREST, read_trajectory
+from mdtk.datasets.scanned import ScannedReader
 from mdtk.geometry.camera import intrinsics
 
 SCALE = 5000.0  # stored value of one metre
-NEAREST = 0.02  # seconds between the times of an image and of its depth, as the benchmark's own tool has it
 CAMERAS = {  # fx, fy, cx, cy of the benchmark's page, by the number in a sequence's name
     "freiburg1": (517.3, 516.5, 318.6, 255.3),
     "freiburg2": (520.9, 521.0, 325.1, 249.7),
@@ -34,11 +34,6 @@ def seconds(text: str, origin: object) -> float:
         return float(text)
     except ValueError as error:
         raise MdtkError(f"{origin}: {text} is no time in seconds; the benchmark names files by it") from error
-
-
-@functools.lru_cache(maxsize=64)
-def _trajectory(path: Path) -> np.ndarray:
-    return read_numbers(path, (-1, 8), "trajectory of lines 'time tx ty tz qx qy qz qw'")
 
 
 @dataset_reader("tum_rgbd")
@@ -75,13 +70,10 @@ class TumRgbd(ScannedReader):
         name = next((name for name in CAMERAS if name in self.lines[index]), "freiburg1")
         return intrinsics(*CAMERAS[name])
 
-    def pose(self, index: int) -> np.ndarray:
-        """See `ScannedReader.pose`; that of the trajectory's nearest time."""
+    def pose(self, index: int, offset: int = 0) -> np.ndarray:
+        """See `DatasetReader.pose`; that of the trajectory's nearest time."""
         sequence, _, time = self.lines[index].partition("/")
-        path = self.inside(self.root / sequence / "groundtruth.txt")
-        rows = _trajectory(path)
-        row = rows[int(np.abs(rows[:, 0] - seconds(time, self.lines[index])).argmin())]
-        world_T_camera = np.eye(4)
-        world_T_camera[:3, :3] = rotation_of(row[4:], path)
-        world_T_camera[:3, 3] = row[1:4]
-        return world_T_camera
+        times, world_T_camera = read_trajectory(self.inside(self.root / sequence / "groundtruth.txt"))
+        if times is None:
+            raise MdtkError(f"{self.root / sequence}/groundtruth.txt: has no times; extract the sequence again")
+        return np.asarray(world_T_camera[int(np.abs(times - seconds(time, self.lines[index])).argmin())])
