@@ -11,7 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import EvalResult, HfApi, ModelCard, ModelCardData, get_token, hf_hub_download
+from huggingface_hub import (
+    EvalResult,
+    HfApi,
+    ModelCard,
+    ModelCardData,
+    constants,
+    get_token,
+    hf_hub_download,
+    try_to_load_from_cache,
+)
 from huggingface_hub.errors import (
     EntryNotFoundError,
     HfHubHTTPError,
@@ -22,9 +31,10 @@ from huggingface_hub.errors import (
 
 from mdtk.config import dump
 from mdtk.convert.published import cache_home
+from mdtk.core.download import check_answer
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import write_text
-from mdtk.core.guard import read_json
+from mdtk.core.guard import read_json, reading
 from mdtk.core.safetensors_files import SUFFIX
 from mdtk.core.weights import read_weights, write_weights
 from mdtk.evaluation.io.results import SUMMARY
@@ -42,20 +52,22 @@ def hub_file(word: str) -> Path:
     Raises `MdtkError` for another form, an absent repository or file, and without a network.
     """
     repository, revision, file = parse(word)
+    home = cache_home() / "hub"
+    kept = try_to_load_from_cache(repository, file or MODEL, cache_dir=home, revision=revision or None)
+    if not isinstance(kept, str) and not constants.HF_HUB_OFFLINE:
+        check_answer(_endpoint() or constants.ENDPOINT)
     try:
         return Path(
             hf_hub_download(
                 repository,
                 file or MODEL,
                 revision=revision or None,
-                cache_dir=cache_home() / "hub",
+                cache_dir=home,
                 endpoint=_endpoint(),
             )
         )
     except LocalEntryNotFoundError as error:
-        raise MdtkError(
-            f"{word} cannot be fetched, and is not in {cache_home() / 'hub'}; connect to a network"
-        ) from error
+        raise MdtkError(f"{word} cannot be fetched, and is not in {home}; connect to a network") from error
     except RepositoryNotFoundError as error:
         raise MdtkError(
             f"{word}: there is no such repository, or it is private; correct the name, or log in"
@@ -100,6 +112,9 @@ def _results(model: LoadedModel) -> Iterator[tuple[Path, dict[str, Any]]]:
     for path in sorted(path for level in levels for path in model.path.parent.glob(level)):
         result = read_json(path, "result", "move it away")
         if isinstance(result, dict) and result.get("checkpoint_sha256") == model.checksum and "results" in result:
+            with reading(path, "result", "move it away"):
+                list(_eval_results(result))
+                _table([result])
             yield path, result
 
 

@@ -17,6 +17,7 @@ from mdtk.core.errors import MdtkError
 from mdtk.core.files import write_text
 
 BLOCK = 1 << 18  # bytes
+ANSWER = 15.0  # seconds until the first answer of a server
 PATIENCE = 30  # seconds without an answer, or without another byte
 _SHORT = 1 << 20  # bytes of a file that is read as text
 
@@ -86,6 +87,20 @@ def _receive(answer: Any, part: Path, mode: str, total: int, have: int) -> None:
         while block := answer.read(BLOCK):
             file.write(block)
             bar.update(len(block))
+
+
+def check_answer(url: str, seconds: float = ANSWER) -> None:
+    """Raises `MdtkError` for a server that says nothing in `seconds`; any answer will do, an error's too.
+
+    For libraries that would try a silent one for a quarter of an hour: this comes before them.
+    """
+    try:
+        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=seconds):
+            return
+    except urllib.error.HTTPError:
+        return
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise MdtkError(f"{url} does not answer ({error}); connect to the network, or try again later") from error
 
 
 def fetch_text(url: str) -> str:

@@ -18,7 +18,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from mdtk.core.files import clear_torn, write_text
-from mdtk.core.guard import reading
+from mdtk.core.guard import json_record, reading
 
 KINDS = ("train", "epoch")  # of records; each has a table of its own
 
@@ -159,9 +159,5 @@ def read_lines(path: Path) -> list[str]:
 
 def parse(line: str) -> dict[str, Any] | None:
     """The record of a line of metrics.jsonl; None for one that a kill cut off, or that is no record."""
-    try:
-        record = json.loads(line)
-        whole = isinstance(record["step"], int) and isinstance(record["kind"], str)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
-    return record if whole and record["kind"] in KINDS else None
+    record = json_record(line) or {}
+    return record if isinstance(record.get("step"), int) and record.get("kind") in KINDS else None

@@ -17,6 +17,7 @@ from mdtk.evaluation.scoring.evaluator import Evaluation
 from mdtk.evaluation.scoring.metrics import METRICS
 from mdtk.evaluation.scoring.protocols import Protocol
 
+_MAPPINGS = ("configuration", "protocol_description", "results")  # of a result's JSON
 _PLACE = ("valid_pixels", "scale", "shift", "height", "width")  # the last columns of a CSV
 # Columns of the summary, in the order of papers; a benchmark fills those that its protocol reports
 SUMMARY = ("abs_rel", "sq_rel", "rmse", "rmse_log", "rmse_log10", "log10", "a1", "a2", "a3")
@@ -172,9 +173,9 @@ def check_overwrite(folder: Path, protocol: Protocol, configuration: Mapping[str
 def read_facts(path: Path, advice: str = "evaluate again") -> dict[str, Any]:
     """The JSON of a result, by `to_json`. Raises `MdtkError`, which ends with `advice`, for another content."""
     stored = read_json(path, "result", advice)
-    mappings = [stored, *(stored.get(key, {}) for key in ("configuration", "results") if isinstance(stored, dict))]
-    mappings += list(mappings[-1].values()) if isinstance(stored, dict) and isinstance(mappings[-1], dict) else []
-    if not all(isinstance(one, dict) for one in mappings):
+    parts = [stored.get(key, {}) for key in _MAPPINGS] if isinstance(stored, dict) else [None]
+    rows = list(parts[-1].values()) if isinstance(parts[-1], dict) else []
+    if not all(isinstance(one, dict) for one in (*parts, *rows)):
         raise MdtkError(f"{path}: is no result of this tool; {advice}")
     return dict(stored)
 

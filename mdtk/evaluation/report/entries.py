@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from mdtk.core.errors import MdtkError
-from mdtk.core.guard import read_json, read_text, reading
+from mdtk.core.guard import json_record, read_text
 from mdtk.evaluation.comparison import Result, check_comparable, read_result
+from mdtk.evaluation.io.results import read_facts
 from mdtk.evaluation.scoring.evaluator import MODEL
 
 ADVICE = "evaluate again with this version"
@@ -66,12 +66,14 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _entry(path: Path, label: str) -> Entry:
-    facts = read_json(path, "a result", ADVICE)
+    facts = read_facts(path, ADVICE)
     csv_path = path.with_suffix(".csv")
-    with reading(csv_path, "a result", ADVICE):
-        if MODEL not in facts["results"]:
-            raise MdtkError(f"{path} has no predictor '{MODEL}'; {ADVICE}")
-        results = {name: read_result(csv_path, str(facts["protocol"]), name) for name in facts["results"]}
+    if MODEL not in facts.get("results", {}) or not isinstance(facts.get("protocol"), str):
+        raise MdtkError(f"{path} has no protocol or no predictor '{MODEL}'; {ADVICE}")
+    for row in facts["results"].values():
+        if not isinstance(row.get("alignment"), str) or not isinstance(row.get("factor"), (int, float)):
+            raise MdtkError(f"{path} does not say how its predictions were aligned; {ADVICE}")
+    results = {name: read_result(csv_path, facts["protocol"], name) for name in facts["results"]}
     model = dataclasses.replace(results.pop(MODEL), label=label)
     return Entry(label, path.parent, csv_path, facts, model, results)
 
@@ -135,12 +137,11 @@ def read_curves(entry: Entry) -> dict[str, list[tuple[int, float]]]:
         return {}
     curves: dict[str, list[tuple[int, float]]] = {}
     for line in read_text(path, "a training's log", "leave it out", CURVES_LIMIT).splitlines():
-        try:
-            record = json.loads(line)
-            step, kind = int(record["step"]), str(record["kind"])
-        except (ValueError, KeyError, TypeError):
+        record = json_record(line) or {}
+        step = record.get("step")
+        if not isinstance(step, int):
             continue
         for name, value in record.items():
             if isinstance(value, float) and np.isfinite(value):
-                curves.setdefault(f"{kind}/{name}", []).append((step, value))
+                curves.setdefault(f"{record.get('kind')}/{name}", []).append((step, value))
     return curves
