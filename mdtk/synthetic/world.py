@@ -20,7 +20,7 @@ from mdtk.synthetic import make3d_layout as make3d
 from mdtk.synthetic import nyuv2_layout as nyuv2
 from mdtk.synthetic.world_files import Task
 
-VERSION = 5  # of the world: raised when its content changes
+VERSION = 6  # of the world: raised when its content changes
 LAYOUTS = {
     "kitti_raw": kitti_raw,
     "kitti_odom": kitti_odom,
