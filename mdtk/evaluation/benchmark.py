@@ -21,9 +21,12 @@ from mdtk.evaluation.io.saving import save_predictions
 from mdtk.evaluation.predictors import DepthPredictor, kind_of, predicted_disparities
 from mdtk.evaluation.scoring.alignment import check_kind
 from mdtk.evaluation.scoring.evaluator import MODEL, Candidate, Evaluation, GroundTruth, MapChoice, evaluate_all
-from mdtk.evaluation.scoring.protocols import Protocol, Submission
+from mdtk.evaluation.scoring.protocols import NO_TRUTH, Protocol, Submission
 from mdtk.evaluation.scoring.score import ScaleMode
+from mdtk.evaluation.scoring.temporal import TAE
+from mdtk.evaluation.sequence_metrics import check_sequence, with_temporal_error
 from mdtk.evaluation.sharding import shard_batches, together
+from mdtk.evaluation.unsupervised import evaluate_photometric
 
 
 def evaluate_protocols(config: EvalConfig, predictor: DepthPredictor, names: Sequence[str]) -> list[Evaluation]:
@@ -39,7 +42,11 @@ def evaluate_protocol(
     config: EvalConfig, protocol: Protocol, predictor: DepthPredictor, reader: DatasetReader
 ) -> list[Evaluation]:
     """One protocol of `evaluate_protocols`; with `config.score` False it only predicts and saves, and gives nothing."""
+    if protocol.ground_truth == NO_TRUTH:
+        return [evaluate_photometric(config, protocol, predictor, reader)]
     kind = kind_of(predictor)
+    if TAE in config.map_metrics:
+        check_sequence(reader)
     scale = config.scale_under(protocol, kind)
     if config.score:
         check_kind(scale.row, kind)  # before anything is predicted
@@ -48,12 +55,18 @@ def evaluate_protocol(
     predictions = shared_predictions(config, protocol, predictor, reader, batches)
     if not config.score:
         return []
-    maps = MapChoice(config.map_metrics, _intrinsics_of(reader)) if config.map_metrics else None
+    on_maps = tuple(name for name in config.map_metrics if name != TAE)
+    maps = MapChoice(on_maps, _intrinsics_of(reader)) if on_maps else None
     baselines = config.baselines() if config.baselines else None
     candidates = {MODEL: Candidate(predictions, scale, kind)}
     candidates |= baseline_candidates(baselines, reader, batches, scale.alignment) if baselines else {}
     depths = open_ground_truth(config.ground_truth, protocol, reader, batches, config.workers)
     found = evaluate_all(protocol, candidates, depths, config.skip_empty, together, reader.recording, maps)
+    if TAE in config.map_metrics:
+        found = {
+            label: with_temporal_error(one, candidates[label], reader, _intrinsics_of(reader))
+            for label, one in found.items()
+        }
     for evaluation in found.values():
         if len(evaluation.rows) + len(evaluation.empty) != len(indices):
             raise RuntimeError(f"{protocol.key}: {len(evaluation.rows)} rows of {len(indices)} images; a shard is lost")

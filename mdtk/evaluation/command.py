@@ -22,10 +22,10 @@ from mdtk.evaluation.benchmark import configuration, evaluate_protocol, export_s
 from mdtk.evaluation.eval_config import EvalConfig, build_eval_config, merged_config
 from mdtk.evaluation.io.report import write_report
 from mdtk.evaluation.io.results import check_overwrite, console_table, summary_table, write_results, write_summary
-from mdtk.evaluation.predictors import DepthPredictor, build_model_predictor, build_predictor
+from mdtk.evaluation.predictors import DepthPredictor, PairModel, build_model_predictor, build_predictor
 from mdtk.evaluation.robustness import corruption_names, evaluate_corruptions, write_corruptions
 from mdtk.evaluation.scoring.evaluator import Evaluation
-from mdtk.evaluation.scoring.protocols import KITTI_BENCHMARK, get_protocol
+from mdtk.evaluation.scoring.protocols import KITTI_BENCHMARK, NO_TRUTH, get_protocol
 from mdtk.evaluation.user_predictor import is_user_file, load_user_predictor
 from mdtk.models import load_model
 
@@ -104,7 +104,9 @@ def _open_checkpoint(path: str, config: str, pairs: Sequence[str], device: torch
     model = dataclasses.replace(model, cfg=cfg)
     offsets = model.input_offsets
     watched = distributed.is_main() and sys.stderr.isatty()
-    predictor = build_model_predictor(cfg, model.disparity, device, offsets, progress=watched)
+    pose = model.system.pose
+    motion = _on(device, model.system.relative_pose) if pose is not None and pose.inputs == "pairs" else None
+    predictor = build_model_predictor(cfg, model.disparity, device, offsets, progress=watched, motion=motion)
     provenance = {
         "checkpoint": str(model.path),
         "checkpoint_sha256": model.checksum,
@@ -113,6 +115,11 @@ def _open_checkpoint(path: str, config: str, pairs: Sequence[str], device: torch
         "precision": cfg.SOLVER.PRECISION,
     }
     return predictor, cfg, provenance, model.train_lists or train_lists(model.cfg)
+
+
+def _on(device: torch.device, motion: PairModel) -> PairModel:
+    """The pose network for images that lie anywhere."""
+    return lambda first, second: motion(first.to(device), second.to(device))
 
 
 def parse_options(words: Sequence[str]) -> dict[str, object]:
@@ -191,7 +198,7 @@ def _evaluate_benchmark(config: EvalConfig, predictor: DepthPredictor, name: str
         _say(f"{name}: predictions are in {config.folder / 'predictions'}")
     if evaluations and distributed.is_main():
         paths = write_results(config.folder, evaluations)
-        if config.report:
+        if config.report and protocol.ground_truth != NO_TRUTH:
             paths.append(write_report(config.folder, evaluations, predictor, reader))
         print(f"{console_table(evaluations)}\n\n  wrote {', '.join(map(str, paths))}\n", flush=True)
     return evaluations

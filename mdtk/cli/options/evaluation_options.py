@@ -14,7 +14,7 @@ from mdtk.evaluation.scoring.protocols import KITTI_BENCHMARK, benchmarks, varia
 CHECKPOINT = "a .pth of a training, a published checkpoint (file or folder), or a name of `mdtk models`"
 
 PREDICTIONS_ARE = ("disparity", "depth", "affine_disparity", "affine_depth")
-MAP_METRICS = ("point_cloud", "point_cloud_slowtv", "edges", "boundary_depth_pro", "boundary_moge", "regions")
+MAP_METRICS = ("point_cloud", "point_cloud_slowtv", "edges", "boundary_depth_pro", "boundary_moge", "regions", "tae")
 
 
 def _evaluate(parser: ToolParser) -> None:
@@ -42,7 +42,7 @@ def _evaluate(parser: ToolParser) -> None:
     add("--no_baselines", action="store_true", help="leave out the two baseline predictors")
     add("--no_trivial", action="store_true", dest="no_baselines", help=argparse.SUPPRESS)  # its former name
     add("--skip_empty", action="store_true", help="leave out images without a valid ground-truth pixel")
-    add("--map_metrics", nargs="+", default=[], choices=MAP_METRICS, help="metrics on maps, beside the others")
+    add("--map_metrics", nargs="+", default=[], choices=MAP_METRICS, help="metrics on maps; tae needs poses")
     corruptions = "all, or names: mCE and mRR beside the result"
     add("--corruptions", nargs="+", default=[], metavar="NAME", help=corruptions)
     add("--kitti_c", default="", help="folder of a published KITTI-C; default: corruptions are made on the fly, seeded")

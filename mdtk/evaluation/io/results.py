@@ -48,7 +48,7 @@ def console_table(evaluations: Sequence[Evaluation]) -> str:
     rows = [["", *metrics]]
     rows += [[one.predictor, *(f"{one.means[metric]:.4f}" for metric in metrics)] for one in evaluations]
     on_maps = [name for name in first.rows[0].metrics if name not in METRICS]
-    below = [["on maps", *(one.predictor for one in evaluations)]]
+    below = [["on maps" if metrics else "", *(one.predictor for one in evaluations)]]
     below += [[name, *(f"{one.means[name]:.4f}" for one in evaluations)] for name in on_maps]
     lines = [
         f"{protocol.label}: {protocol.title}",
@@ -64,7 +64,8 @@ def console_table(evaluations: Sequence[Evaluation]) -> str:
     baselines = str(first.provenance.get("baseline_predictors", ""))
     if baselines.startswith("left out"):
         lines.append(f"  baseline predictor median map {baselines}")
-    return "\n".join([*lines, "", align_columns(rows), *(["", align_columns(below)] if on_maps else [])])
+    tables = [align_columns(rows)] * bool(metrics) + [align_columns(below)] * bool(on_maps)
+    return "\n\n".join(["\n".join(lines), *tables])
 
 
 def summary_table(evaluations: Sequence[Evaluation]) -> str:

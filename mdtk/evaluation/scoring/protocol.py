@@ -18,6 +18,7 @@ INTERPOLATIONS = {
     "nearest": "to the nearest, floor(i · in/out) in float32 as torch does",
     "nearest_cv2": "to the nearest, floor(i · in/out) in float64 as OpenCV does",
 }
+NO_TRUTH = "none"  # the kind of ground truth of a protocol that needs none
 MEDIANS = {"numpy": "the mean of the two middle values", "torch": "the lower of the two middle values"}
 
 
@@ -82,6 +83,15 @@ class Protocol:
 
     def describe(self) -> dict[str, str]:
         """What the protocol does, step → sentence, in the order of the steps."""
+        if self.ground_truth == NO_TRUTH:
+            return {
+                "protocol": f"{self.label}: {self.title}",
+                "data": f"{self.dataset}, list {self.split}, no ground truth",
+                "valid_pixels": "all",
+                "crop": "none",
+                "alignment": "none: the motion's unit is the depth's",
+                "metrics": "photometric error of warped and unwarped neighbours, the better of two at each pixel",
+            }
         low, high = self.clamp
         ends = [f"below {low:g} m to {low:g} m"] if low is not None else []
         ends += [f"above {high:g} m to {high:g} m"] if high is not None else []

@@ -14,6 +14,7 @@ from mdtk.evaluation.scoring.metrics import SEVEN
 from mdtk.evaluation.scoring.protocol import (
     INTERPOLATIONS,
     MEDIANS,
+    NO_TRUTH,
     PROTOCOLS,
     Protocol,
     Submission,
@@ -28,6 +29,7 @@ __all__ = [
     "INTERPOLATIONS",
     "KITTI_BENCHMARK",
     "MEDIANS",
+    "NO_TRUTH",
     "PROTOCOLS",
     "Protocol",
     "Submission",
@@ -169,6 +171,13 @@ _SEQUENCE = replace(
     ground_truth="",
     crop=None,
 )
+_PHOTOMETRIC = replace(
+    _SEQUENCE,
+    name="photometric",
+    title="your own frames without ground truth: each explained by its neighbours, through its depth and the motion",
+    ground_truth=NO_TRUTH,
+    metrics=(),
+)
 
 
 def _zero_shot(
@@ -229,6 +238,7 @@ for _row in (  # of each benchmark the default row first
     _CITYSCAPES,
     replace(_CITYSCAPES, **_BDEDEPTH),
     _SEQUENCE,
+    _PHOTOMETRIC,
     *_ZERO_SHOT,
 ):
     register_protocol(_row)
