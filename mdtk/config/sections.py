@@ -391,8 +391,16 @@ class SolverSection(Section):
     batch_size: int = key(
         "SOLVER.BATCH_SIZE",
         12,
-        "samples per step over all processes; a multiple of processes × ACCUMULATE",
+        "samples per step over all processes; where it does not divide, their shares differ by one",
         low=1,
+        high=100000,
+    )
+    batch_per_process: int = key(
+        "SOLVER.BATCH_PER_PROCESS",
+        0,
+        "samples per step of each process, in place of BATCH_SIZE; LR and MIN_LR then grow with the batch (the linear "
+        "rule) from those that belong to BATCH_SIZE; 0: BATCH_SIZE is divided among the processes",
+        low=0,
         high=100000,
     )
     epochs: int = key("SOLVER.EPOCHS", 20, "number of passes over the training set", low=1, high=MOST)

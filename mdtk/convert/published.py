@@ -9,7 +9,9 @@ from __future__ import annotations
 import difflib
 import functools
 import hashlib
+import http.client
 import os
+import shutil
 import sys
 import urllib.error
 import urllib.parse
@@ -23,11 +25,14 @@ from typing import Any
 import yaml
 from tqdm import tqdm
 
+from mdtk.core.arrays import check_member
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import atomic_write, write_text
+from mdtk.core.guard import reading
 
 TABLE = Path(__file__).with_name("published.yaml")
 BLOCK = 1 << 18  # bytes
+PATIENCE = 30  # seconds without an answer, or without another byte
 
 
 @dataclass(frozen=True)
@@ -114,7 +119,7 @@ def download(url: str, path: Path) -> None:
     have = part.stat().st_size if part.is_file() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             resumed = answer.status == 206
             total = int(answer.headers.get("Content-Length", 0)) + (have if resumed else 0)
             _receive(answer, part, "ab" if resumed else "wb", total, have if resumed else 0)
@@ -123,7 +128,7 @@ def download(url: str, path: Path) -> None:
             os.replace(part, path)
             return
         raise MdtkError(f"{url} answers {error.code} {error.reason}; fetch it by hand and put it to {path}") from error
-    except (urllib.error.URLError, OSError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:  # of the network, of what the server sends
         reason = getattr(error, "reason", error)
         raise MdtkError(
             f"{url} cannot be fetched ({reason}); run the same command again to go on, or put the file to {path}"
@@ -168,15 +173,16 @@ def _unpacked(archive: Path) -> Path:
     folder = archive.with_suffix("")
     if (folder / ".complete").is_file():
         return folder
-    try:
-        with zipfile.ZipFile(archive) as content:
-            for member in content.infolist():
-                name = PurePosixPath(member.filename).name
-                if member.is_dir() or not name.endswith((".pth", ".pdparams", ".params", ".h5")):
-                    continue
-                with atomic_write(folder / name) as temporary:
-                    temporary.write_bytes(content.read(member))
-    except zipfile.BadZipFile as error:
-        raise MdtkError(f"{archive} is no whole zip archive ({error}); delete it and fetch it again") from error
+    with (
+        reading(archive, "zip archive of weights", "delete it and fetch it again"),
+        zipfile.ZipFile(archive) as content,
+    ):
+        for member in content.infolist():
+            name = PurePosixPath(member.filename.replace("\\", "/")).name
+            if member.is_dir() or not name.endswith((".pth", ".pdparams", ".params", ".h5")):
+                continue
+            check_member(member, str(archive))
+            with atomic_write(folder / name) as temporary, temporary.open("wb") as file, content.open(member) as source:
+                shutil.copyfileobj(source, file, BLOCK)
     write_text(folder / ".complete", "")
     return folder

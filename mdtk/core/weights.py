@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mdtk.core.errors import MdtkError
@@ -44,6 +45,13 @@ def read_torch(path: Path) -> dict[str, Any]:
         raise MdtkError(f"{path}: holds a {type(content).__name__}, not a dictionary of parameters")
     check_tensors(content, str(path))
     return dict(content)
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a `.safetensors` file by name, on the CPU. Raises `MdtkError` for a missing or damaged file."""
+    require_file(path, "weights file", "give an existing file")
+    with reading(path, "safetensors file", "is it complete? fetch it again"):
+        return load_file(path)
 
 
 def _load(path: Path) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from mdtk.core.environment import float_settings, versions
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import write_text
 from mdtk.datasets.image_files import open_rgb
@@ -149,6 +150,8 @@ def evaluate_corruptions(
         "mCE": mean_corruption_error(known) if known else None,
         "mRR": mean_resilience(errors, error_of(clean)),
         "all_corruptions": whole,
+        "versions": versions(),
+        "float_settings": float_settings(),
         "metrics": {name: {"clean": clean, "levels": levels} for name, levels in scores.items()},
     }
     return result, _table(result, errors)

@@ -24,8 +24,16 @@ CAMERAS = {  # fx, fy, cx, cy of the benchmark's page, by the number in a sequen
 
 @functools.lru_cache(maxsize=64)
 def _times(folder: Path) -> tuple[np.ndarray, tuple[Path, ...]]:
-    paths = sorted(folder.glob("*.png"), key=lambda path: float(path.stem))
-    return np.array([float(path.stem) for path in paths]), tuple(paths)
+    paths = sorted(folder.glob("*.png"), key=lambda path: seconds(path.stem, path))
+    return np.array([seconds(path.stem, path) for path in paths]), tuple(paths)
+
+
+def seconds(text: str, origin: object) -> float:
+    """The time in a file's name or a line of a list; `origin` is named where it is none."""
+    try:
+        return float(text)
+    except ValueError as error:
+        raise MdtkError(f"{origin}: {text} is no time in seconds; the benchmark names files by it") from error
 
 
 @dataset_reader("tum_rgbd")
@@ -40,7 +48,7 @@ class TumRgbd(ScannedReader):
         found = []
         for path in root.glob("*/rgb/*.png"):
             times, _ = _times(path.parents[1] / "depth")
-            if times.size and np.abs(times - float(path.stem)).min() <= NEAREST:
+            if times.size and np.abs(times - seconds(path.stem, path)).min() <= NEAREST:
                 found.append(f"{path.parts[-3]}/{path.stem}")
         return found
 
@@ -51,10 +59,11 @@ class TumRgbd(ScannedReader):
     def ground_truth(self, index: int, kind: str = "") -> np.ndarray:
         """Depth (H, W) float32 in metres of the depth image nearest in time, 0 where unknown."""
         sequence, _, time = self.lines[index].partition("/")
-        times, paths = _times(self.root / sequence / "depth")
-        if not times.size or np.abs(times - float(time)).min() > NEAREST:
+        times, paths = _times(self.inside(self.root / sequence / "depth"))
+        now = seconds(time, self.lines[index])
+        if not times.size or np.abs(times - now).min() > NEAREST:
             raise MdtkError(f"{self.lines[index]}: no depth image within {NEAREST} s; take the frame off the list")
-        path = paths[int(np.abs(times - float(time)).argmin())]
+        path = self.inside(paths[int(np.abs(times - now).argmin())])
         return read_grey_png(path, "ground truth", "extract the sequence again") / np.float32(SCALE)
 
     def intrinsics(self, index: int, size: tuple[int, int]) -> np.ndarray:
@@ -67,4 +76,4 @@ class TumRgbd(ScannedReader):
         times, world_T_camera = read_trajectory(self.inside(self.root / sequence / "groundtruth.txt"))
         if times is None:
             raise MdtkError(f"{self.root / sequence}/groundtruth.txt: has no times; extract the sequence again")
-        return np.asarray(world_T_camera[int(np.abs(times - float(time)).argmin())])
+        return np.asarray(world_T_camera[int(np.abs(times - seconds(time, self.lines[index])).argmin())])

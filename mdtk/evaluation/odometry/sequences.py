@@ -16,6 +16,7 @@ from yacs.config import CfgNode
 
 from mdtk import viz
 from mdtk.config import load_config
+from mdtk.config.machine import apply_float_settings
 from mdtk.core import distributed
 from mdtk.core.environment import float_settings, versions
 from mdtk.core.errors import MdtkError
@@ -148,6 +149,7 @@ def run(
     with distributed.process_group(load_config(config or None, overrides).DEVICE) as device:
         model = load_model(checkpoint, device)
         cfg = merged_config(model, config, overrides)
+        apply_float_settings(cfg)
         evaluation = build_eval_config(
             cfg,
             baselines=False,
