@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mdtk.core import distributed
 from mdtk.core.spacing import evenly_spaced
 from mdtk.datasets.prepare.contamination import contamination
 from mdtk.datasets.reader import DatasetReader
@@ -150,15 +151,26 @@ def baseline_candidates(
 
 
 def export_submission(
-    config: EvalConfig, row: Submission, predictor: DepthPredictor, reader: DatasetReader, folder: Path
-) -> int:
-    """Predicts the images of a benchmark without public ground truth into <folder>/%010d.png; returns how many."""
+    config: EvalConfig, row: Submission, predictor: DepthPredictor, reader: DatasetReader
+) -> tuple[int, Path]:
+    """Predicts the images of a benchmark without public ground truth, and writes what its server takes.
+
+    Gives how many, and the file or folder: benchmark_predictions/%010d.png, or <name>_pred.npz, in the result folder.
+    """
     batches = shard_batches(range(len(reader)), config.batch_size)
     predictions = shared_predictions(config, row.protocol, predictor, reader, batches)
+    if row.form == "npz":
+        stack = save_predictions(config.folder / "predictions", row.protocol, predictions, reader, batches)
+        target = config.folder / f"{row.protocol.name}_pred.npz"
+        if distributed.is_main():
+            submission.export_stack(stack, target)
+        distributed.barrier()
+        return len(reader), target
+    folder = config.folder / "benchmark_predictions"
 
     def write() -> list[int]:
         indices = [index for batch in batches for index in batch]
         submission.export(row, predictions, [reader.name(index) for index in indices], indices, folder)
         return indices
 
-    return len(together(write))
+    return len(together(write)), folder

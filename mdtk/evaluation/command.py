@@ -28,14 +28,13 @@ from mdtk.evaluation.report.page import write_report
 from mdtk.evaluation.report.sources import Source, protocol_of
 from mdtk.evaluation.robustness import corruption_names, evaluate_corruptions, write_corruptions
 from mdtk.evaluation.scoring.evaluator import Evaluation
-from mdtk.evaluation.scoring.protocols import KITTI_BENCHMARK, NO_TRUTH
+from mdtk.evaluation.scoring.protocols import NO_TRUTH, SUBMISSIONS
 from mdtk.evaluation.user_predictor import is_user_file, load_user_predictor
 from mdtk.models import load_model
 
 FIVE = ("kitti_eigen", "kitti_eigen_benchmark", "nyuv2", "make3d", "cityscapes")
 # A predictor, its configuration, its part of the provenance, and the lists that it was trained on
 Opened = tuple[DepthPredictor, CfgNode, dict[str, object], tuple[TrainList, ...]]
-SUBMISSIONS = {KITTI_BENCHMARK.protocol.name: KITTI_BENCHMARK}
 FLAGS = {  # of tools/evaluate.py, and what each says as KEY VALUE
     "eval_mono": ("EVAL.ALIGNMENT", "median"),
     "eval_stereo": ("EVAL.ALIGNMENT", "none"),
@@ -197,9 +196,8 @@ def _evaluate_benchmark(config: EvalConfig, predictor: DepthPredictor, name: str
         check_overwrite(config.folder, protocol, configuration(config, protocol, predictor, reader))
     evaluations: list[Evaluation] = []
     if name in SUBMISSIONS:
-        target = config.folder / "benchmark_predictions"
-        count = export_submission(config, SUBMISSIONS[name], predictor, reader, target)
-        _say(f"{name}: wrote {count} PNGs to {target}\n")
+        count, target = export_submission(config, SUBMISSIONS[name], predictor, reader)
+        _say(f"{name}: wrote {count} predictions to {target}\n")
     else:
         evaluations = evaluate_protocol(config, protocol, predictor, reader)
     if config.save_predictions:

@@ -13,7 +13,10 @@ RULE = """Frames of a scene are ordered by time. A target is taken every --every
 the frames nearest to k * step / rate seconds away, each within a quarter of a step of that time. Targets that lack a
 neighbour, and static ones (grey change below --min_motion), are left out, as are the scenes of the official test images
 where nyu_depth_v2_labeled.mat names them."""
-LAYOUTS = ("kitti_raw", "kitti_odom", "nyuv2", "make3d", "cityscapes")
+LAYOUTS = (
+    *("kitti_raw", "kitti_odom", "nyuv2", "make3d", "cityscapes"),
+    *("ddad", "diode", "eth3d", "sintel", "scannet", "tum_rgbd", "syns_patches"),
+)
 
 
 def _sample(parser: ToolParser) -> None:

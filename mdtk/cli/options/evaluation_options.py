@@ -9,7 +9,7 @@ from mdtk.cli.subcommand import Command
 from mdtk.config.command_line import ToolParser
 from mdtk.evaluation.scoring.alignment import ALIGNMENTS
 from mdtk.evaluation.scoring.metrics import SEVEN
-from mdtk.evaluation.scoring.protocols import KITTI_BENCHMARK, benchmarks, variants
+from mdtk.evaluation.scoring.protocols import SUBMISSIONS, benchmarks, variants
 
 CHECKPOINT = "a .pth of a training, a published checkpoint (file or folder), or a name of `mdtk models`"
 
@@ -21,7 +21,7 @@ def _evaluate(parser: ToolParser) -> None:
     add = parser.add_argument
     add("--checkpoint", default="", help=CHECKPOINT)
     add("--config", default="", type=find_recipe, help="a recipe whose keys go over the checkpoint's own")
-    known = ", ".join((*benchmarks(), KITTI_BENCHMARK.protocol.name))
+    known = ", ".join((*benchmarks(), *SUBMISSIONS))
     add("--datasets", nargs="+", default=[], help=f"benchmarks, or benchmark/variant; default: what is there. {known}")
     add("--variant", default="", help=", ".join(variants()))
     scale = parser.add_mutually_exclusive_group()

@@ -59,6 +59,9 @@ def console_table(evaluations: Sequence[Evaluation]) -> str:
         f"  scale: {first.scale.describe()}",
         f"  scale ratios: median {first.ratio_median:.3f}, spread {first.ratio_spread:.3f}",
     ]
+    listed = first.provenance.get("images_of_list", protocol.images)
+    if protocol.images and listed != protocol.images:
+        lines.append(f"  list: {listed} images; the published one has {protocol.images}")
     if first.empty:
         lines.append(f"  left out, no valid pixel: {len(first.empty)} images ({', '.join(first.empty[:3])} …)")
     if "contamination" in first.provenance:
@@ -98,6 +101,7 @@ def to_json(evaluations: Sequence[Evaluation]) -> dict:
         "depth_min": protocol.depth_min,
         "depth_max": None if math.isinf(protocol.depth_max) else protocol.depth_max,
         "crop": protocol.describe()["crop"],
+        "images_of_published_list": protocol.images or None,
         "metric_descriptions": {name: METRICS[name].description for name in first.rows[0].metrics if name in METRICS},
         **first.provenance,
         "images_evaluated": len(first.rows),
