@@ -17,6 +17,7 @@ setup(
         "mdtk.convert": ["*.yaml"],
         "mdtk.evaluation": ["*.yaml"],
         "mdtk.evaluation.report": ["*.j2", "*.css", "*.js"],
+        "mdtk.datasets.prepare": ["*.yaml"],
         **{name: ["*.yaml"] for name in data},
     },
 )

@@ -27,7 +27,8 @@ from mdtk.convert.paddle import read_pdparams, torch_names
 from mdtk.convert.transfer import COUNTER, Array, ConvertedCheckpoint, Transfer, tensors_and_settings
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import require_file
-from mdtk.core.weights import read_safetensors, read_torch
+from mdtk.core.safetensors_files import read_safetensors
+from mdtk.core.weights import read_torch
 from mdtk.datasets.hdf5_files import open_hdf5, stored_dataset
 from mdtk.models.encoders import ALIASES, build_encoder, is_hrnet
 
@@ -105,7 +106,7 @@ def _read_arrays(path: Path) -> Mapping[str, Array]:
             raise MdtkError(f"{path}: unexpected values that are not arrays: {', '.join(list(values)[:30])}")
         return torch_names(arrays)
     if path.suffix == ".safetensors":
-        return read_safetensors(path)
+        return read_safetensors(path)["model"]
     return tensors_and_settings(timm_files.unwrapped(read_torch(path)), str(path), ())[0]
 
 

@@ -129,6 +129,10 @@ class DatasetReader(abc.ABC):
         """
         raise MdtkError(f"{self.key} has no poses")
 
+    def ground_truth_files(self, index: int, kind: str = "") -> list[Path]:
+        """The files, existing or not, that `ground_truth` would open; none: no ground truth, or in the image's file."""
+        return []
+
     def static_names(self) -> frozenset[str]:
         """The names of the entries in which the camera is known to stand still."""
         return frozenset()
