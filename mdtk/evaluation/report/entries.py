@@ -45,6 +45,7 @@ class Entry:
 def read_entries(folders: Sequence[str | Path], labels: Sequence[str] = ()) -> list[Entry]:
     """The results in `folders` of tools/evaluate.py, folder by folder; `labels` name the models.
 
+    Results without ground truth, which have no abs_rel, are left out: the page is about depth errors.
     Raises `MdtkError` for a folder without results, a file that is none, and labels of another number.
     """
     paths = [Path(folder) for folder in folders]
@@ -52,7 +53,7 @@ def read_entries(folders: Sequence[str | Path], labels: Sequence[str] = ()) -> l
         raise MdtkError(f"--labels has {len(labels)} names for {len(paths)} results; give one for each")
     entries = []
     for path, label in zip(paths, labels or short_labels(paths), strict=True):
-        found = [_entry(json_path, label) for json_path in _files(path)]
+        found = [one for json_path in _files(path) if "abs_rel" in (one := _entry(json_path, label)).result.metrics]
         if not found:
             raise MdtkError(f"{path} holds no results; give folders that mdtk evaluate wrote")
         entries += found
