@@ -554,6 +554,18 @@ class LogSection(Section):
     )
     tensorboard: bool = key("LOG.TENSORBOARD", True, "write TensorBoard files", runtime=True)
     csv: bool = key("LOG.CSV", False, "write train.csv and epoch.csv, tables of metrics.jsonl", runtime=True)
+    wandb: bool = key(
+        "LOG.WANDB",
+        False,
+        "report to Weights & Biases, whose own variables (WANDB_PROJECT …) say where",
+        runtime=True,
+    )
+    mlflow: bool = key(
+        "LOG.MLFLOW",
+        False,
+        "report to MLflow, whose own variables (MLFLOW_TRACKING_URI …) say where",
+        runtime=True,
+    )
 
 
 @dataclass(frozen=True)

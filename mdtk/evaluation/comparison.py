@@ -61,8 +61,8 @@ def read_result(place: str | Path, protocol: str, predictor: str = MODEL) -> Res
         raise MdtkError(f"{path}: holds no rows of {predictor} with their recording; evaluate again with this version")
     with reading(path, "result", "evaluate again"):
         metrics = {name: np.array([float(row[name]) for row in rows]) for name in rows[0] if name not in PLACE}
-        indices = tuple(int(row["index"]) for row in rows)
-        scales, shifts = (tuple(float(row[name]) for row in rows) for name in ("scale", "shift"))
+        indices = tuple(int(row["index"]) for row in rows if "index" in row)
+        scales, shifts = (tuple(float(row[name]) for row in rows if name in row) for name in ("scale", "shift"))
     facts = path.with_suffix(".json")
     return Result(
         label=str(place if place.suffix != ".csv" else place.with_suffix("")),

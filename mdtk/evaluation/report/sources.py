@@ -10,6 +10,7 @@ from pathlib import Path
 from mdtk.config import load_config
 from mdtk.core.distributed import pick_device
 from mdtk.core.errors import MdtkError, one_line
+from mdtk.core.files import is_file
 from mdtk.core.guard import reading
 from mdtk.datasets.catalogue import absent_reason, build_eval_reader
 from mdtk.datasets.reader import DatasetReader
@@ -77,7 +78,7 @@ class FromDisk:
 
     def _loaded(self, entry: Entry) -> tuple[LoadedModel | None, str]:
         path = Path(str(entry.facts.get("checkpoint") or ""))
-        if not path.is_file():
+        if not is_file(path):
             return None, f"its checkpoint is not there ({path})" if path.name else "it names no checkpoint"
         model = self._model(path, pick_device("auto"))
         if model.checksum != entry.facts.get("checkpoint_sha256"):
