@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mdtk.cli.hub import HUB, hub_file
 from mdtk.config import check
-from mdtk.convert import convert
+from mdtk.convert import convert, recognise
 from mdtk.convert.published import cache_home, fetch, find_model, published_models
 from mdtk.core.errors import MdtkError
 from mdtk.core.safetensors_files import SUFFIX
@@ -39,8 +39,9 @@ def native_checkpoint(word: str, partial: bool = False) -> Path:
 def _converted(path: Path, word: str, partial: bool) -> Path:
     target = cache_home() / "converted" / f"{path.stem}-{_digest(path)[:16]}.pth"
     if not target.is_file():
+        form = recognise(path)  # before anything is said of it
         print(f"converting {word} into {target}", file=sys.stderr)
-        checkpoint = convert(path)
+        checkpoint = convert(path, form)
         if checkpoint.meta.get("partial") and not partial:
             raise MdtkError(f"{word}: ImageNet weights of an encoder, which predict no depth; give a depth checkpoint")
         checkpoint.save(target)

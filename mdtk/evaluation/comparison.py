@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import json
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import yaml
 
-from mdtk.core.errors import MdtkError
+from mdtk.core.errors import MdtkError, one_line
 from mdtk.core.files import ROOT
+from mdtk.core.guard import read_text, reading
 from mdtk.evaluation.io.external import file_stem
-from mdtk.evaluation.io.results import align_columns
+from mdtk.evaluation.io.results import align_columns, read_facts
 from mdtk.evaluation.scoring.bootstrap import Difference, compare_paired
 from mdtk.evaluation.scoring.evaluator import MODEL
 from mdtk.evaluation.scoring.metrics import METRICS
@@ -50,19 +51,21 @@ def read_result(place: str | Path, protocol: str, predictor: str = MODEL) -> Res
     if not path.is_file():
         known = ", ".join(sorted(one.stem for one in place.glob("*.csv") if one.stem != "summary")) or "none"
         raise MdtkError(f"{path} not found; evaluate that protocol into the folder (it holds {known})")
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row.get("predictor") == predictor]
-    if not rows or "recording" not in rows[0]:
+    text = read_text(path, "result", "evaluate again")
+    with reading(path, "result", "evaluate again"):
+        rows = [row for row in csv.DictReader(io.StringIO(text), strict=True) if row.get("predictor") == predictor]
+    if not rows or "recording" not in rows[0] or "name" not in rows[0]:
         raise MdtkError(f"{path}: holds no rows of {predictor} with their recording; evaluate again with this version")
-    metrics = {name: np.array([float(row[name]) for row in rows]) for name in rows[0] if name not in PLACE}
+    with reading(path, "result", "evaluate again"):
+        metrics = {name: np.array([float(row[name]) for row in rows]) for name in rows[0] if name not in PLACE}
     facts = path.with_suffix(".json")
     return Result(
         label=str(place if place.suffix != ".csv" else place.with_suffix("")),
         protocol=protocol,
-        names=tuple(row["name"] for row in rows),
-        recordings=tuple(row["recording"] for row in rows),
+        names=tuple(one_line(row["name"] or "") for row in rows),
+        recordings=tuple(row["recording"] or "" for row in rows),
         metrics=metrics,
-        facts=json.loads(facts.read_text(encoding="utf-8")) if facts.is_file() else {},
+        facts=read_facts(facts) if facts.is_file() else {},
     )
 
 

@@ -15,6 +15,7 @@ from mdtk.evaluation.comparison import Result, changed_most
 from mdtk.evaluation.ground_truth import GroundTruthReader
 from mdtk.evaluation.io.report import STYLE, picture_row, png_base64
 from mdtk.evaluation.predictors import FilePredictor, kind_of, predicted_disparities
+from mdtk.evaluation.scoring.alignment import KINDS
 from mdtk.evaluation.scoring.evaluator import MODEL, Evaluation, evaluate
 from mdtk.evaluation.scoring.protocols import Protocol
 from mdtk.evaluation.scoring.score import ScaleMode
@@ -36,6 +37,10 @@ def write_comparison(
     """
     place = {reader.name(index): index for index in range(len(reader))}
     chosen = changed_most(pair[0], pair[1], metric, count)
+    if unknown := [name for _, name, _ in chosen if name not in place]:
+        raise MdtkError(
+            f"{pair[0].label}: its image {unknown[0]} is not in {protocol.split}; compare results of one list"
+        )
     indices = [place[name] for _, name, _ in chosen]
     shown = [_scored(protocol, reader, *one, indices) for one in zip(pair, saved, strict=True)]
     figures = []
@@ -62,6 +67,8 @@ def _scored(
     if "alignment" not in stored:
         raise MdtkError(f"{result.label}: no JSON beside the CSV that says how it was aligned; evaluate it again")
     kind = stored.get("predictions_are", "disparity")
+    if kind not in KINDS or not isinstance(stored.get("factor"), (int, float)):
+        raise MdtkError(f"{result.label}: its JSON names no kind and factor of predictions; evaluate it again")
     predictor = FilePredictor(saved, kind)
     maps = predicted_disparities(predictor, protocol, reader, [indices])
     truth = GroundTruthReader(reader, protocol.ground_truth, [sorted(indices)])

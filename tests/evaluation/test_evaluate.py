@@ -219,10 +219,12 @@ def test_a_broken_benchmark_does_not_stop_the_others(checkpoint, tmp_path, capsy
 def test_wrong_requests(checkpoint, tmp_path):
     with pytest.raises(MdtkError, match="give --checkpoint, or --predictions"):
         call_tool("evaluate")
-    assert distinct(["kitti_eigen", "kitti_eigen/monodepth2", "kitti_eigen/bdedepth"], "") == [
+    config = build_eval_config(load_config())
+    assert distinct(["kitti_eigen", "kitti_eigen/monodepth2", "kitti_eigen/bdedepth"], config) == [
         *("kitti_eigen", "kitti_eigen/bdedepth")
     ]
-    assert distinct(["kitti_eigen", "kitti_eigen/bdedepth"], "bdedepth") == ["kitti_eigen"]
+    config = build_eval_config(load_config(), variant="bdedepth")
+    assert distinct(["kitti_eigen", "kitti_eigen/bdedepth"], config) == ["kitti_eigen"]
     with pytest.raises(MdtkError, match=r"^--datasets names the protocol 'kitty', and there is none \(the nearest is"):
         evaluate(checkpoint, tmp_path, "--datasets", "kitty")
     model = load_model(checkpoint)

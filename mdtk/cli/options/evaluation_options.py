@@ -66,7 +66,10 @@ def _compare(parser: ToolParser) -> None:
 
 def _odometry(parser: ToolParser) -> None:
     parser.add_argument("--checkpoint", required=True, help=f"{CHECKPOINT}; it needs a pose network")
-    parser.add_argument("--sequences", nargs="+", default=["09", "10"], help="they have a list odom/test_<sequence>")
+    names = "KITTI's, with a list odom/test_<sequence> (default: 09 10), or clips of DATA.SEQUENCE.PATHS (default: all)"
+    parser.add_argument("--sequences", nargs="+", default=[], help=names)
+    own = "the clips of DATA.SEQUENCE.PATHS with their poses; default: for a model of one's own frames"
+    parser.add_argument("--own", action=argparse.BooleanOptionalAction, default=None, help=own)
     parser.add_argument("--config", default="", type=find_recipe, help="a recipe to lay over the checkpoint's own")
     parser.add_argument("--output", default="", help="folder of the results; default: odometry/ beside the checkpoint")
 
@@ -103,11 +106,12 @@ EVALUATION_COMMANDS = (
     Command(
         name="odometry",
         tool="evaluate_pose",
-        summary="Scores a checkpoint's pose network on KITTI odometry: 5-frame snippets, whole trajectories, plots",
+        summary="Scores a checkpoint's pose network on KITTI odometry or own clips: snippets, trajectories, plots",
         add_options=_odometry,
         work="mdtk.cli.work.odometry_work",
         examples=(
             "--checkpoint runs/odom/last.pth ROOTS.KITTI_ODOM /data/odometry",
+            "--checkpoint runs/odom/last.pth --own DATA.SEQUENCE.PATHS [walk] DATA.SEQUENCE.POSES [walk.txt]",
             "--eval_split odom_9 --load_weights_folder ~/models/mono_odom_640x192 --data_path /data/odometry",
         ),
         details="Train with DATA.TRAIN_SPLIT odom/train: the Eigen training drives overlap sequences 09 and 10.",

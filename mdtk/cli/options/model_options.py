@@ -46,7 +46,8 @@ MODEL_COMMANDS = (
             "--input kitti_hrnet18_640x192.pth --output hrnet.pth MODEL.MAX_DEPTH 10",
         ),
         details="KEY VALUE pairs give what the files do not state, e.g. MODEL.MAX_DEPTH 10 DATA.WIDTH 1024. ImageNet\n"
-        "weights: --input HRNET_FILE --pose_input RESNET_FILE.",
+        "weights: --input HRNET_FILE --pose_input RESNET_FILE; of another timm backbone (.pth, .bin, .safetensors)\n"
+        "--input FILE MODEL.ENCODER NAME, where neither a config.json beside it nor its own name says the name.",
     ),
     Command(
         name="export",

@@ -60,7 +60,7 @@ PREDICTION_COMMANDS = (
         summary="Predicts disparity and depth for an image or a folder of images",
         add_options=_predict,
         work="mdtk.cli.work.predict_work",
-        keys=("PLUGINS",),
+        keys=("PLUGINS", "TF32", "CUDNN_BENCHMARK", "DETERMINISTIC"),
         examples=(
             "--image_path street.jpg --checkpoint mono_640x192",
             "--image_path images/ --model_name mono+stereo_640x192 --ext png --pred_metric_depth",
@@ -76,7 +76,7 @@ PREDICTION_COMMANDS = (
         summary="Predicts the frames of a folder or a video, and writes a film of the input above its disparity",
         add_options=_video,
         work="mdtk.cli.work.video_work",
-        keys=("PLUGINS",),
+        keys=("PLUGINS", "TF32", "CUDNN_BENCHMARK", "DETERMINISTIC"),
         examples=(
             "--image_path drive.mp4 --checkpoint mono_640x192 --output drive.webm",
             "--image_path frames/ --checkpoint runs/my_video/last.pth --output frames.gif --stride 2",

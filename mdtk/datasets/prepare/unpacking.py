@@ -14,8 +14,8 @@ from typing import Any
 from PIL import Image
 
 from mdtk.core.archives import Member, members
-from mdtk.core.download import check_sum, download, fetch_text
 from mdtk.core.errors import MdtkError
+from mdtk.core.fetching import check_sum, download, fetch_text
 from mdtk.core.files import atomic_write, inside, write_text
 from mdtk.core.guard import reading
 from mdtk.datasets.prepare.download_table import Download
@@ -131,7 +131,7 @@ def unpack(order: Order, path: Path) -> tuple[int, int]:
             left, placed = left + (not place), placed + bool(place)
             if not place:
                 continue
-            target = inside(order.root, order.root / place, path.name)
+            target = inside(order.root, order.root / place, path.name, links=True)
             as_jpeg = order.jpeg and bool(order.row.images) and re.fullmatch(order.row.images, place) is not None
             if not _there(target, member, as_jpeg):
                 jobs.append((target, member.read(), as_jpeg))

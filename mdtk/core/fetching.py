@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
 import shutil
 import urllib.error
@@ -16,6 +17,7 @@ from mdtk.core.errors import MdtkError
 from mdtk.core.files import write_text
 
 BLOCK = 1 << 18  # bytes
+PATIENCE = 30  # seconds without an answer, or without another byte
 _SHORT = 1 << 20  # bytes of a file that is read as text
 
 
@@ -43,7 +45,7 @@ def _download(url: str, path: Path) -> None:
     have = part.stat().st_size if part.is_file() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             resumed = answer.status == 206
             have = have if resumed else 0
             total = int(answer.headers.get("Content-Length", 0)) + have
@@ -56,7 +58,7 @@ def _download(url: str, path: Path) -> None:
         raise MdtkError(f"{url} answers {error.code} {error.reason}; fetch it by hand and put it to {path}") from error
     except ConnectionError as error:
         raise ConnectionLost(f"{url}: the connection ended ({error}); run the same command to go on") from error
-    except (urllib.error.URLError, OSError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:  # of the network, of what the server sends
         reason = getattr(error, "reason", error)
         raise MdtkError(
             f"{url} cannot be fetched ({reason}); run the same command again to go on, or put the file to {path}"
@@ -89,9 +91,9 @@ def _receive(answer: Any, part: Path, mode: str, total: int, have: int) -> None:
 def fetch_text(url: str) -> str:
     """The text of a small file on a server, as of a checksum; an empty text if it cannot be had."""
     try:
-        with urllib.request.urlopen(url, timeout=60) as answer:
+        with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
             return str(answer.read(_SHORT).decode("utf-8", "replace"))
-    except OSError:
+    except (OSError, ValueError, http.client.HTTPException):
         return ""
 
 
