@@ -122,3 +122,16 @@ def test_the_site_builds_without_warnings(tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     assert "WARNING" not in done.stderr
     assert "DepthModel" in (tmp_path / "site" / "api" / "index.html").read_text(encoding="utf-8")
+
+
+def test_the_notebook_runs(desk, monkeypatch):
+    nbformat, nbclient = (pytest.importorskip(name) for name in ("nbformat", "nbclient"))
+    monkeypatch.setenv("CHECKPOINT", str(desk / "tiny.pth"))
+    monkeypatch.setenv("PICTURE", str(desk / "street.jpg"))
+    monkeypatch.setenv("PYTHONPATH", str(PROJECT))
+    notebook = nbformat.read(PROJECT / "examples" / "notebook.ipynb", as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells), "the stored notebook holds no outputs"
+    nbclient.NotebookClient(notebook, timeout=120, kernel_name="python3").execute(cwd=str(desk))
+    last = notebook.cells[-1].outputs[0].data["text/plain"]
+    assert "'abs_rel'" in last
+    assert any("image/png" in output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", []))
