@@ -15,6 +15,8 @@ setup(
     package_data={
         "mdtk": ["py.typed", "*.pyi"],
         "mdtk.convert": ["*.yaml"],
+        "mdtk.evaluation": ["*.yaml"],
+        "mdtk.evaluation.report": ["*.j2", "*.css", "*.js"],
         "mdtk.datasets.prepare": ["*.yaml"],
         **{name: ["*.yaml"] for name in data},
     },

@@ -106,7 +106,7 @@ def _read_arrays(path: Path) -> Mapping[str, Array]:
             raise MdtkError(f"{path}: unexpected values that are not arrays: {', '.join(list(values)[:30])}")
         return torch_names(arrays)
     if path.suffix == ".safetensors":
-        return read_safetensors(path)[0]
+        return read_safetensors(path)["model"]
     return tensors_and_settings(timm_files.unwrapped(read_torch(path)), str(path), ())[0]
 
 

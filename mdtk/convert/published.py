@@ -19,8 +19,8 @@ from typing import Any
 import yaml
 
 from mdtk.core.archives import members
+from mdtk.core.download import check_sum, download
 from mdtk.core.errors import MdtkError
-from mdtk.core.fetching import check_sum, download
 from mdtk.core.files import atomic_write, write_text
 
 TABLE = Path(__file__).with_name("published.yaml")
@@ -109,7 +109,7 @@ def _unpacked(archive: Path) -> Path:
     if (folder / ".complete").is_file():
         return folder
     for member in members(archive):
-        name = PurePosixPath(member.name.replace("\\", "/")).name
+        name = PurePosixPath(member.name).name
         if name.endswith((".pth", ".pdparams", ".params", ".h5")):
             with atomic_write(folder / name) as temporary:
                 temporary.write_bytes(member.read())

@@ -43,29 +43,20 @@ def write_safetensors(path: str | os.PathLike[str], content: Mapping[str, Any]) 
             os.fsync(file.fileno())
 
 
-def read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors of a `.safetensors` file by name, on the CPU, and its metadata.
+def read_safetensors(path: Path) -> dict[str, Any]:
+    """The content of such a file in the form of `weights.read_torch`: `format` is None for one of another program.
 
-    Raises `MdtkError` for a missing or damaged file.
+    Raises `MdtkError` for a missing or damaged file, and where the checksum of the tensors is another.
     """
-    require_file(path, "weights file", "give an existing file")
+    require_file(path, "checkpoint", "give an existing file")
     with reading(path, "safetensors file", _ADVICE):
         with path.open("rb") as file:
             header = int.from_bytes(file.read(8), "little")
         if header > _HEADER:
             raise MdtkError(f"{path}: refused, its header claims {header} bytes; {_ADVICE}")
         with safe_open(path, framework="pt") as opened:
+            metadata = dict(opened.metadata() or {})
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118, it is no mapping
-            return tensors, dict(opened.metadata() or {})
-
-
-def read_native(path: Path) -> dict[str, Any]:
-    """The content of a native checkpoint, in the form of `weights.read_torch`; `format` is None for another program's.
-
-    Raises `MdtkError` as `read_safetensors` does, and where the checksum of the tensors is another.
-    """
-    tensors, metadata = read_safetensors(path)
-    with reading(path, "metadata of a checkpoint", _ADVICE):
         version, meta = int(metadata.get("mdtk_version", 0)), json.loads(metadata.get("mdtk_meta", "{}"))
     if "mdtk_sha256" in metadata and metadata["mdtk_sha256"] != _tensor_digest(tensors):
         raise MdtkError(f"{path}: is damaged, the checksum of its tensors is wrong; {_ADVICE}")

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import atomic_write, require_file
 from mdtk.core.guard import reading
-from mdtk.core.safetensors_files import SUFFIX, read_native, write_safetensors
+from mdtk.core.safetensors_files import SUFFIX, read_safetensors, write_safetensors
 from mdtk.core.torch_files import check_tensors, check_torch_file
 
 FORMAT, VERSION = "mdtk", 1
@@ -69,7 +69,7 @@ def read_content(path: Path) -> dict[str, Any]:
     """The content of a `.safetensors` file, else of a `torch.save` file, whatever program wrote it."""
     if path.suffix != SUFFIX:
         return read_torch(path)
-    content = read_native(path)
+    content = read_safetensors(path)
     check_tensors(content, str(path))
     return content
 

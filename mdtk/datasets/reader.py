@@ -122,16 +122,16 @@ class DatasetReader(abc.ABC):
         """
         raise MdtkError(f"{self.key} has no ground truth")
 
-    def ground_truth_files(self, index: int, kind: str = "") -> list[Path]:
-        """The files, existing or not, that `ground_truth` would open; none: no ground truth, or in the image's file."""
-        return []
-
     def pose(self, index: int, offset: int = 0) -> np.ndarray:
         """world_T_camera (4, 4) float64 of the entry's frame at `offset`, in metres.
 
         Raises `MdtkError` for a dataset without poses, or a frame that has none.
         """
         raise MdtkError(f"{self.key} has no poses")
+
+    def ground_truth_files(self, index: int, kind: str = "") -> list[Path]:
+        """The files, existing or not, that `ground_truth` would open; none: no ground truth, or in the image's file."""
+        return []
 
     def static_names(self) -> frozenset[str]:
         """The names of the entries in which the camera is known to stand still."""

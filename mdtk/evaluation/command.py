@@ -21,9 +21,11 @@ from mdtk.core.yaml_text import parse_yaml
 from mdtk.datasets.prepare.contamination import TrainList, train_lists
 from mdtk.evaluation.benchmark import configuration, evaluate_protocol, export_submission
 from mdtk.evaluation.eval_config import EvalConfig, build_eval_config, merged_config
-from mdtk.evaluation.io.report import write_report
 from mdtk.evaluation.io.results import check_overwrite, console_table, summary_table, write_results, write_summary
 from mdtk.evaluation.predictors import DepthPredictor, build_model_predictor, build_predictor
+from mdtk.evaluation.report.entries import Entry
+from mdtk.evaluation.report.page import write_report
+from mdtk.evaluation.report.sources import Source, protocol_of
 from mdtk.evaluation.robustness import corruption_names, evaluate_corruptions, write_corruptions
 from mdtk.evaluation.scoring.evaluator import Evaluation
 from mdtk.evaluation.scoring.protocols import KITTI_BENCHMARK
@@ -50,6 +52,8 @@ def run(args: argparse.Namespace) -> dict[str, str]:
         raise MdtkError("give --checkpoint, or --predictions of another program, or --predictor (one of the three)")
     if args.predictions and args.save_predictions:
         raise MdtkError("--save_predictions keeps what a checkpoint predicts; --predictions are files already")
+    if args.report:  # the page shows errors by distance
+        args.map_metrics = list(dict.fromkeys([*args.map_metrics, "regions"]))
     pairs = pairs_of(args)
     with distributed.process_group(load_config(args.config or None, pairs).DEVICE) as device:
         predictor, cfg, provenance, lists = open_predictor(args, pairs, device)
@@ -161,7 +165,7 @@ def evaluate_benchmarks(config: EvalConfig, predictor: DepthPredictor, names: Se
             found += _evaluate_benchmark(config, predictor, name)
         except MdtkError as error:
             failed[name] = str(error)
-    _finish(config, found, missing | failed)
+    _finish(config, predictor, found, missing | failed)
     if failed:
         _say("\n".join(f"error: {reason}" for reason in failed.values()), sys.stderr)
     elif len(missing) == len(names):
@@ -195,8 +199,6 @@ def _evaluate_benchmark(config: EvalConfig, predictor: DepthPredictor, name: str
         _say(f"{name}: predictions are in {config.folder / 'predictions'}")
     if evaluations and distributed.is_main():
         paths = write_results(config.folder, evaluations)
-        if config.report:
-            paths.append(write_report(config.folder, evaluations, predictor, reader))
         print(f"{console_table(evaluations)}\n\n  wrote {', '.join(map(str, paths))}\n", flush=True)
     return evaluations
 
@@ -215,10 +217,29 @@ def _corrupted(
             _say(f"  wrote {write_corruptions(config.folder, protocol, found[0])}")
 
 
-def _finish(config: EvalConfig, found: Sequence[Evaluation], missing: Mapping[str, str]) -> None:
+def _report(config: EvalConfig, predictor: DepthPredictor) -> Path:
+    """The page over all results of the folder, with pictures of those that this predictor made."""
+
+    def opener(entry: Entry) -> Source:
+        protocol = protocol_of(entry)
+        reader = config.reader(protocol)
+        if entry.facts.get("configuration") != configuration(config, protocol, predictor, reader):
+            raise MdtkError("an earlier evaluation made this result; mdtk report shows its pictures")
+        return Source(protocol, reader, predictor)
+
+    path, left_out = write_report([config.folder], config.folder / "report.html", opener)
+    _say("\n".join(f"careful: {sentence}" for sentence in left_out))
+    return path
+
+
+def _finish(
+    config: EvalConfig, predictor: DepthPredictor, found: Sequence[Evaluation], missing: Mapping[str, str]
+) -> None:
     if not (found and distributed.is_main()):
         return
     paths = write_summary(config.folder, found, missing)
+    if config.report:
+        paths.append(_report(config, predictor))
     print(f"Summary\n\n{summary_table(found)}\n")
     if missing:
         print(f"no result: {', '.join(missing)}")

@@ -13,7 +13,6 @@ import numpy as np
 import yaml
 
 from mdtk.core.errors import MdtkError, one_line
-from mdtk.core.files import ROOT
 from mdtk.core.guard import read_text, reading
 from mdtk.evaluation.io.external import file_stem
 from mdtk.evaluation.io.results import align_columns, read_facts
@@ -21,7 +20,7 @@ from mdtk.evaluation.scoring.bootstrap import Difference, compare_paired
 from mdtk.evaluation.scoring.evaluator import MODEL
 from mdtk.evaluation.scoring.metrics import METRICS
 
-PUBLISHED = ROOT / "docs" / "published.yaml"
+PUBLISHED = Path(__file__).with_name("published_results.yaml")
 PLACE = ("predictor", "index", "name", "recording", "valid_pixels", "scale", "shift", "height", "width")
 
 
@@ -35,6 +34,9 @@ class Result:
     recordings: tuple[str, ...]
     metrics: Mapping[str, np.ndarray]
     facts: Mapping[str, Any] = field(default_factory=dict)
+    indices: tuple[int, ...] = ()  # places in the list
+    scales: tuple[float, ...] = ()
+    shifts: tuple[float, ...] = ()
 
     def mean(self, metric: str) -> float:
         """The metric's mean over images."""
@@ -58,6 +60,8 @@ def read_result(place: str | Path, protocol: str, predictor: str = MODEL) -> Res
         raise MdtkError(f"{path}: holds no rows of {predictor} with their recording; evaluate again with this version")
     with reading(path, "result", "evaluate again"):
         metrics = {name: np.array([float(row[name]) for row in rows]) for name in rows[0] if name not in PLACE}
+        indices = tuple(int(row["index"]) for row in rows)
+        scales, shifts = (tuple(float(row[name]) for row in rows) for name in ("scale", "shift"))
     facts = path.with_suffix(".json")
     return Result(
         label=str(place if place.suffix != ".csv" else place.with_suffix("")),
@@ -66,6 +70,9 @@ def read_result(place: str | Path, protocol: str, predictor: str = MODEL) -> Res
         recordings=tuple(row["recording"] or "" for row in rows),
         metrics=metrics,
         facts=read_facts(facts) if facts.is_file() else {},
+        indices=indices,
+        scales=scales,
+        shifts=shifts,
     )
 
 
@@ -147,7 +154,7 @@ def own_line(label: str, runs: Sequence[Result], metrics: Sequence[str]) -> Line
 
 
 def published_lines(protocol: str, path: Path = PUBLISHED) -> list[Line]:
-    """The published numbers of a protocol, from docs/published.yaml."""
+    """The published numbers of a protocol, from published_results.yaml."""
     stored = yaml.safe_load(path.read_text(encoding="utf-8"))
     lines = []
     for entry in stored["results"]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from mdtk.core.errors import MdtkError
 from mdtk.core.registry import Registry, import_installed_plugins
-from mdtk.models.download import check_server
+from mdtk.models.weights_server import check_server
 
 IMAGE_MEAN, IMAGE_STD = 0.45, 0.225  # Monodepth2's input normalisation, one value for all three channels
 

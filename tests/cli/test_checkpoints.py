@@ -15,8 +15,8 @@ from mdtk.cli.checkpoints import native_checkpoint, results_beside
 from mdtk.cli.main import dispatch
 from mdtk.convert import published
 from mdtk.convert.published import PublishedModel, fetch, find_model, published_models
+from mdtk.core.download import download
 from mdtk.core.errors import MdtkError
-from mdtk.core.fetching import download
 from mdtk.core.weights import read_weights
 from tests.helpers.published_files import write_monodepth2
 from tests.helpers.published_networks import monodepth2

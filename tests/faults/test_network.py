@@ -11,12 +11,12 @@ from collections.abc import Iterator
 import pytest
 from huggingface_hub import constants
 
-from mdtk.core import fetching
+from mdtk.core import download as download_module
+from mdtk.core.download import download
 from mdtk.core.errors import MdtkError
-from mdtk.core.fetching import download
-from mdtk.models import download as weights_module
-from mdtk.models.download import check_server
+from mdtk.models import weights_server
 from mdtk.models.encoders import build_encoder
+from mdtk.models.weights_server import check_server
 from mdtk.training import prepare
 from tests.helpers.training import train_here
 
@@ -42,8 +42,8 @@ def silent_server(answer: bytes = b"") -> Iterator[str]:
 
 
 def test_a_silent_hub(monkeypatch, tmp_path):
-    assert weights_module.PATIENCE <= 30
-    assert fetching.PATIENCE <= 30
+    assert weights_server.PATIENCE <= 30
+    assert download_module.PATIENCE <= 30
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     with silent_server() as address:
         monkeypatch.setattr(constants, "ENDPOINT", address)
@@ -65,7 +65,7 @@ def test_an_encoder_asks_the_server_first(monkeypatch):
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nxyz", b"nonsense\r\n\r\n"])
 def test_a_silent_download(monkeypatch, tmp_path, answer):
-    monkeypatch.setattr(fetching, "PATIENCE", 0.3)
+    monkeypatch.setattr(download_module, "PATIENCE", 0.3)
     begun = time.monotonic()
     with silent_server(answer) as address, pytest.raises(MdtkError, match="cannot be fetched"):
         download(f"{address}/x.zip", tmp_path / "x.zip")

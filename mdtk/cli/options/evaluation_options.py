@@ -47,7 +47,7 @@ def _evaluate(parser: ToolParser) -> None:
     add("--corruptions", nargs="+", default=[], metavar="NAME", help=corruptions)
     add("--kitti_c", default="", help="folder of a published KITTI-C; default: corruptions are made on the fly, seeded")
     add("--overwrite", action="store_true", help="replace results that another configuration made")
-    add("--report", action="store_true", help="write an HTML report with pictures for each benchmark")
+    add("--report", action="store_true", help="write report.html, the page of mdtk report")
     add("--output", default="", help="folder of the results; default: evaluation/ beside the checkpoint")
 
 
@@ -58,10 +58,16 @@ def _compare(parser: ToolParser) -> None:
     parser.add_argument("--labels", nargs="+", default=[], help="names for the table, one for each argument")
     parser.add_argument("--published", action="store_true", help="add the published numbers of the protocol")
     parser.add_argument("--changed", type=int, default=5, help="how many of the images that changed most are named")
-    parser.add_argument("--pictures", default="", help="write an HTML page with pictures of these images ")
-    parser.add_argument("--saved", nargs=2, default=[], metavar=("A", "B"), help="their predictions/ folders")
-    parser.add_argument("--config", default="", help="a recipe that says where the data is, for pictures")
     parser.add_argument("--output", default="", help="also write <output>.md and <output>.tex")
+
+
+def _report(parser: ToolParser) -> None:
+    add = parser.add_argument
+    add("results", nargs="+", metavar="RESULTS", help="folders of mdtk evaluate; the first is the one looked at")
+    add("--output", default="report.html", help="one .html file that holds everything, or a folder; %(default)s")
+    add("--labels", nargs="+", default=[], help="names of the models, one for each folder")
+    add("--images", type=int, default=3, help="worst, median and best images each; 0: no pictures; %(default)s")
+    add("--config", default="", type=find_recipe, help="a recipe that says where the data is, if it has moved")
 
 
 def _odometry(parser: ToolParser) -> None:
@@ -102,6 +108,19 @@ EVALUATION_COMMANDS = (
         details="A, B, C … are folders of results (or CSV files in them). Every one after A is compared with A: the\n"
         "mean difference per image, an interval from resampling whole drives or scenes, and 'differs' or 'does not\n"
         "differ'. Several runs of one recipe are one argument, joined by commas: a mean and a standard deviation.",
+    ),
+    Command(
+        name="report",
+        tool="report",
+        summary="Writes one HTML page over finished results: tables, plots, pictures, learning curves",
+        add_options=_report,
+        work="mdtk.cli.work.report_work",
+        examples=(
+            "runs/a/evaluation/last runs/b/evaluation/last --output report.html",
+            "runs/a/evaluation/last --output report/ --images 8 ROOTS.KITTI_RAW /data/kitti",
+        ),
+        details="The page works from a file without a network. Its pictures come from the predictions that\n"
+        "--save_predictions kept, else from the checkpoint that the result names; without both it has none.",
     ),
     Command(
         name="odometry",

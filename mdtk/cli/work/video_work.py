@@ -26,7 +26,7 @@ def main(args: argparse.Namespace) -> None:
     device = pick_device(args.device)
     predictor = Predictor(load_model(native_checkpoint(args.checkpoint), device), device, args.post_process)
     source = Source(args.image_path, args.stride, args.max_frames)
-    report = predict_film(predictor, source, args.output, args.fps, args.width)
+    report = predict_film(predictor, source, args.output, args.fps, args.width, args.colour_bar)
     width, height = report.size
     print(f"{report.frames} frames of {width}x{height} at {report.rate:g} per second")
     print(f"colours from disparity {report.range[0]:.4g} (dark) to {report.range[1]:.4g} (bright), in the model's unit")

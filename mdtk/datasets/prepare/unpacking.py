@@ -14,8 +14,8 @@ from typing import Any
 from PIL import Image
 
 from mdtk.core.archives import Member, members
+from mdtk.core.download import check_sum, download, fetch_text
 from mdtk.core.errors import MdtkError
-from mdtk.core.fetching import check_sum, download, fetch_text
 from mdtk.core.files import atomic_write, inside, write_text
 from mdtk.core.guard import reading
 from mdtk.datasets.prepare.download_table import Download

@@ -135,7 +135,7 @@ def write_csv(path: Path, evaluations: Sequence[Evaluation]) -> None:
         for one in evaluations:
             for row in one.rows:
                 values = [repr(row.metrics[metric]) for metric in metrics]
-                scale = [row.valid_pixels, repr(row.scale), repr(row.shift), row.height, row.width]
+                scale = [row.valid_pixels, repr(float(row.scale)), repr(float(row.shift)), row.height, row.width]
                 writer.writerow([cell(one.predictor), row.index, cell(row.name), cell(row.recording), *values, *scale])
 
 
@@ -159,6 +159,8 @@ def check_overwrite(folder: Path, protocol: Protocol, configuration: Mapping[str
         return
     stored = read_facts(path, "give --overwrite to replace it").get("configuration", {})
     changed = [key for key, value in configuration.items() if stored.get(key) != value]
+    if changed == ["map_metrics"] and set(stored.get("map_metrics") or ()) < set(configuration["map_metrics"]):  # type: ignore[call-overload]
+        return  # the same result with more beside it
     if changed:
         key = changed[0]
         raise MdtkError(

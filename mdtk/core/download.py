@@ -93,7 +93,7 @@ def fetch_text(url: str) -> str:
     try:
         with urllib.request.urlopen(url, timeout=PATIENCE) as answer:
             return str(answer.read(_SHORT).decode("utf-8", "replace"))
-    except (OSError, ValueError, http.client.HTTPException):
+    except (OSError, http.client.HTTPException):
         return ""
 
 
