@@ -88,6 +88,17 @@ def _receive(answer: Any, part: Path, mode: str, total: int, have: int) -> None:
             bar.update(len(block))
 
 
+def why_silent(address: str, seconds: float) -> str:
+    """Why the server of an address does not answer; an empty text if it does, be it with an error."""
+    try:
+        with urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=seconds):
+            return ""
+    except urllib.error.HTTPError:
+        return ""
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        return str(getattr(error, "reason", error))
+
+
 def fetch_text(url: str) -> str:
     """The text of a small file on a server, as of a checksum; an empty text if it cannot be had."""
     try:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import http.client
-import urllib.error
-import urllib.request
-
 import timm
 from huggingface_hub import constants, try_to_load_from_cache
 
+from mdtk.core.download import why_silent
 from mdtk.core.errors import MdtkError
 
 PATIENCE = 15.0  # seconds until the server's first answer
@@ -27,13 +24,8 @@ def check_server(tag: str, seconds: float = PATIENCE) -> None:
     if hub and (constants.HF_HUB_OFFLINE or any(isinstance(try_to_load_from_cache(hub, one), str) for one in _FILES)):
         return
     address = constants.ENDPOINT if hub else str(weights.url)
-    try:
-        with urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=seconds):
-            return
-    except urllib.error.HTTPError:
-        return
-    except (OSError, ValueError, http.client.HTTPException) as error:
+    if reason := why_silent(address, seconds):
         raise MdtkError(
-            f"MODEL.PRETRAINED: the ImageNet weights of {tag} could not be had, {address} does not answer ({error}); "
+            f"MODEL.PRETRAINED: the ImageNet weights of {tag} could not be had, {address} does not answer ({reason}); "
             "connect to the network, give a file in MODEL.WEIGHTS, or set MODEL.PRETRAINED False"
-        ) from error
+        )

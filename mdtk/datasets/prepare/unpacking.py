@@ -37,6 +37,7 @@ class Order:
     folder: Path  # of the archives
     jpeg: bool = False
     keep_archives: bool = False
+    again: bool = False  # what was unpacked before is unpacked once more
     groups: frozenset[str] | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -53,6 +54,8 @@ class Order:
 
     def done(self, archive: str) -> bool:
         """Whether the archive's files are below the root, as an earlier run noted."""
+        if self.again:
+            return False
         if Path(archive).suffix not in ARCHIVES:
             return (self.root / Path(archive).name).is_file()
         note = self._note(archive)
