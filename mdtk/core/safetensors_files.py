@@ -39,10 +39,11 @@ def write_safetensors(path: str | os.PathLike[str], content: Mapping[str, Any]) 
         "mdtk_meta": json.dumps(content.get("meta", {}), default=_bytes_as_text),
         "mdtk_sha256": _tensor_digest(tensors),
     }
-    with atomic_write(path) as temporary:
-        with open(temporary, "wb") as file:  # the library's own writing makes files that others may not read
-            file.write(save(tensors, metadata))
-            os.fsync(file.fileno())
+    # The library's own writing makes files that others may not read.
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:
+        file.write(save(tensors, metadata))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read_safetensors(path: Path) -> dict[str, Any]:
