@@ -31,7 +31,7 @@ from huggingface_hub.errors import (
 
 from mdtk.config import dump
 from mdtk.convert.published import cache_home
-from mdtk.core.download import check_answer
+from mdtk.core.download import why_silent
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import write_text
 from mdtk.core.guard import read_json, reading
@@ -49,25 +49,22 @@ _RESULTS_DEEP = 3  # folders below the checkpoint's in which results may lie
 def hub_file(word: str) -> Path:
     """The file that hf://owner/name[@revision][/file] means, fetched into the cache; without a file: model.safetensors.
 
-    Raises `MdtkError` for another form, an absent repository or file, and without a network.
+    A branch that has moved on since is not looked at again: a revision says what is meant. Raises `MdtkError` for
+    another form, an absent repository or file, and without a network.
     """
     repository, revision, file = parse(word)
-    home = cache_home() / "hub"
-    kept = try_to_load_from_cache(repository, file or MODEL, cache_dir=home, revision=revision or None)
-    if not isinstance(kept, str) and not constants.HF_HUB_OFFLINE:
-        check_answer(_endpoint() or constants.ENDPOINT)
-    try:
-        return Path(
-            hf_hub_download(
-                repository,
-                file or MODEL,
-                revision=revision or None,
-                cache_dir=home,
-                endpoint=_endpoint(),
-            )
+    where: dict[str, Any] = {"revision": revision or None, "cache_dir": cache_home() / "hub"}
+    if isinstance(kept := try_to_load_from_cache(repository, file or MODEL, **where), str):
+        return Path(kept)
+    # The library itself tries a silent server for minutes.
+    if not constants.HF_HUB_OFFLINE and (reason := why_silent(_endpoint() or constants.ENDPOINT)):
+        raise MdtkError(
+            f"{word} cannot be fetched ({reason}), and is not in {where['cache_dir']}; connect to a network"
         )
+    try:
+        return Path(hf_hub_download(repository, file or MODEL, endpoint=_endpoint(), **where))
     except LocalEntryNotFoundError as error:
-        raise MdtkError(f"{word} cannot be fetched, and is not in {home}; connect to a network") from error
+        raise MdtkError(f"{word}: the connection ended; run the same command again") from error
     except RepositoryNotFoundError as error:
         raise MdtkError(
             f"{word}: there is no such repository, or it is private; correct the name, or log in"

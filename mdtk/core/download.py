@@ -89,18 +89,15 @@ def _receive(answer: Any, part: Path, mode: str, total: int, have: int) -> None:
             bar.update(len(block))
 
 
-def check_answer(url: str, seconds: float = ANSWER) -> None:
-    """Raises `MdtkError` for a server that says nothing in `seconds`; any answer will do, an error's too.
-
-    For libraries that would try a silent one for a quarter of an hour: this comes before them.
-    """
+def why_silent(address: str, seconds: float = ANSWER) -> str:
+    """Why the server of an address does not answer; an empty text if it does, be it with an error."""
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=seconds):
-            return
+        with urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=seconds):
+            return ""
     except urllib.error.HTTPError:
-        return
+        return ""
     except (OSError, ValueError, http.client.HTTPException) as error:
-        raise MdtkError(f"{url} does not answer ({error}); connect to the network, or try again later") from error
+        return str(getattr(error, "reason", error))
 
 
 def fetch_text(url: str) -> str:

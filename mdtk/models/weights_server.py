@@ -5,7 +5,7 @@ from __future__ import annotations
 import timm
 from huggingface_hub import constants, try_to_load_from_cache
 
-from mdtk.core.download import ANSWER, check_answer
+from mdtk.core.download import ANSWER, why_silent
 from mdtk.core.errors import MdtkError
 
 _FILES = ("model.safetensors", "pytorch_model.bin")  # that timm looks for at the hub
@@ -23,10 +23,8 @@ def check_server(tag: str, seconds: float = ANSWER) -> None:
     if hub and (constants.HF_HUB_OFFLINE or any(isinstance(try_to_load_from_cache(hub, one), str) for one in _FILES)):
         return
     address = constants.ENDPOINT if hub else str(weights.url)
-    try:
-        check_answer(address, seconds)
-    except MdtkError as error:
+    if reason := why_silent(address, seconds):
         raise MdtkError(
-            f"MODEL.PRETRAINED: the ImageNet weights of {tag} could not be had: {error}, give MODEL.WEIGHTS, or "
-            "set MODEL.PRETRAINED False"
-        ) from error
+            f"MODEL.PRETRAINED: the ImageNet weights of {tag} could not be had, {address} does not answer ({reason}); "
+            "connect to the network, give a file in MODEL.WEIGHTS, or set MODEL.PRETRAINED False"
+        )

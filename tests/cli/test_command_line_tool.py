@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import resource
 import subprocess
 import sys
 
@@ -62,6 +63,18 @@ def test_choices_are_those_of_the_rooms():
     assert (*MAP_METRICS, TAE) == evaluation_options.MAP_METRICS
     assert tuple(LAYOUTS) == data_options.LAYOUTS
     assert tuple(SCALES) == data_options.SAMPLE_SCALES
+
+
+def test_help_answers_in_under_a_second():
+    """CPU time of a process of its own: the machine may be busy."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    times = []
+    for words in (["--help"], ["data", "fetch", "--help"], ["train", "--help"]):
+        subprocess.run([sys.executable, "-m", "mdtk", *words], capture_output=True, check=True, cwd=PROJECT)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        times.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        before = after
+    assert max(times) < 1, times
 
 
 def test_overview_and_unknown_commands(capsys):

@@ -85,6 +85,9 @@ def _fetch(parser: ToolParser) -> None:
     add("--jpeg", action="store_true", help="turn KITTI's PNGs into the JPEGs of Monodepth2's published numbers")
     add("--archives", help="folder where archives are, or come to lie; default: .archives in the data root")
     add("--keep_archives", action="store_true", help="keep archives that were unpacked")
+    add(
+        "--again", action="store_true", help="fetch and unpack once more what was unpacked before, where files are lost"
+    )
     add("--list", action="store_true", help="print the addresses of the archives and fetch nothing")
 
 

@@ -38,6 +38,7 @@ class Order:
     folder: Path  # of the archives
     jpeg: bool = False
     keep_archives: bool = False
+    again: bool = False  # what was unpacked before is unpacked once more
     groups: frozenset[str] | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -54,6 +55,8 @@ class Order:
 
     def done(self, archive: str) -> bool:
         """Whether the archive's files are below the root, as an earlier run noted."""
+        if self.again:
+            return False
         if Path(archive).suffix not in ARCHIVES:
             return (self.root / Path(archive).name).is_file()
         note = self._note(archive)
@@ -132,7 +135,7 @@ def unpack(order: Order, path: Path) -> tuple[int, int]:
             left, placed = left + (not place), placed + bool(place)
             if not place:
                 continue
-            target = inside(order.root, order.root / place, path.name)
+            target = inside(order.root, order.root / place, path.name, links=True)
             as_jpeg = order.jpeg and bool(order.row.images) and re.fullmatch(order.row.images, place) is not None
             if not _there(target, member, as_jpeg):
                 jobs.append((target, member.read(), as_jpeg))
