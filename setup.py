@@ -12,5 +12,12 @@ data = {f"mdtk.{'.'.join(folder.relative_to(HERE).parts)}": folder for folder in
 setup(
     packages=[*find_packages(include=["mdtk*"]), "mdtk.configs", *(name for name in data if name != "mdtk.configs")],
     package_dir={"mdtk.configs": "configs", **{name: str(path.relative_to(HERE)) for name, path in data.items()}},
-    package_data={"mdtk": ["py.typed", "*.pyi"], "mdtk.convert": ["*.yaml"], **{name: ["*.yaml"] for name in data}},
+    package_data={
+        "mdtk": ["py.typed", "*.pyi"],
+        "mdtk.convert": ["*.yaml"],
+        "mdtk.evaluation": ["*.yaml"],
+        "mdtk.evaluation.report": ["*.j2", "*.css", "*.js"],
+        "mdtk.datasets.prepare": ["*.yaml"],
+        **{name: ["*.yaml"] for name in data},
+    },
 )

@@ -33,6 +33,7 @@ import h5py
 import numpy as np
 import torch
 from PIL import Image
+from safetensors.torch import save
 
 from mdtk.config import default_config, dump, load_config
 from mdtk.convert.assemble import read_options
@@ -42,7 +43,7 @@ from mdtk.convert.mxnet_params import read_params
 from mdtk.convert.paddle import read_pdparams
 from mdtk.core.errors import LONGEST, MdtkError
 from mdtk.core.files import ROOT, dataset_home
-from mdtk.core.weights import read_torch, read_weights, write_weights
+from mdtk.core.weights import read_safetensors, read_torch, read_weights, write_weights
 from mdtk.datasets.depth_files import read_gt_depths, read_npy
 from mdtk.datasets.image_files import open_rgb, read_grey_png
 from mdtk.datasets.kitti_calibration import read_odometry_cameras, read_raw_cameras
@@ -197,6 +198,7 @@ def readers(folder: Path) -> dict[str, tuple[str, bytes, Read]]:
         "recipe": ("r.yaml", (ROOT / "configs/base/kitti.yaml").read_bytes(), lambda path: load_config(path)),
         "opt.json": ("o/opt.json", json.dumps({"height": 192, "frame_ids": [0, -1, 1]}).encode(), _options),
         "pth": ("w.pth", _torch(False), read_torch),
+        "safetensors": ("w.safetensors", save({"a": torch.ones(5), "b": torch.ones(2, 2)}), read_safetensors),
         "pth before 1.6": ("old.pth", _torch(True), read_torch),
         "native pth": ("n.pth", _native(folder), read_weights),
         "backbone pth": ("b.pth", _torch(False), lambda path: read_backbone(path)),

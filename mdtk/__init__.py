@@ -1,6 +1,10 @@
 """mdtk: a benchmark toolkit for self-supervised monocular depth estimation."""
 
 import importlib
+import os
+
+# OpenCV reads this when it is loaded: its own bound, 2^30 pixels, is 4 GB of a picture that a small file claims.
+os.environ.setdefault("OPENCV_IO_MAX_IMAGE_PIXELS", "178956970")
 
 __version__ = "0.1.0"
 

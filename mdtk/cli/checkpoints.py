@@ -1,4 +1,4 @@
-"""What --checkpoint takes: a native file, a published file or folder, or the name of a published model."""
+"""What --checkpoint takes: a native file, a published file or folder, the name of a published model, hf://owner/name."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import hashlib
 import sys
 from pathlib import Path
 
+from mdtk.cli.hub import HUB, hub_file
 from mdtk.config import check
-from mdtk.convert import convert
+from mdtk.convert import convert, recognise
 from mdtk.convert.published import cache_home, fetch, find_model, published_models
 from mdtk.core.errors import MdtkError
-from mdtk.core.weights import FORMAT, read_torch
+from mdtk.core.safetensors_files import SUFFIX
+from mdtk.core.weights import FORMAT, read_content
 from mdtk.models import LoadedModel
 
 
@@ -22,14 +24,14 @@ def native_checkpoint(word: str, partial: bool = False) -> Path:
     is neither a file, a folder nor a name, for what cannot be fetched or converted, and for weights without a depth
     decoder unless `partial`.
     """
-    path = Path(word).expanduser()
+    path = hub_file(word) if word.startswith(HUB) else Path(word).expanduser()
     if not path.exists():
         if word in published_models():
             return _converted(fetch(find_model(word)), word, partial)
         if "/" in word or path.suffix:
             raise MdtkError(f"checkpoint not found: {word}; give a file, a folder, or a name of `mdtk models`")
         find_model(word)  # which says what names there are
-    if path.is_file() and path.suffix == ".pth" and read_torch(path).get("format") == FORMAT:
+    if path.is_file() and path.suffix in (".pth", SUFFIX) and read_content(path).get("format") == FORMAT:
         return path
     return _converted(path, word, partial)
 
@@ -37,8 +39,9 @@ def native_checkpoint(word: str, partial: bool = False) -> Path:
 def _converted(path: Path, word: str, partial: bool) -> Path:
     target = cache_home() / "converted" / f"{path.stem}-{_digest(path)[:16]}.pth"
     if not target.is_file():
+        form = recognise(path)  # before anything is said of it
         print(f"converting {word} into {target}", file=sys.stderr)
-        checkpoint = convert(path)
+        checkpoint = convert(path, form)
         if checkpoint.meta.get("partial") and not partial:
             raise MdtkError(f"{word}: ImageNet weights of an encoder, which predict no depth; give a depth checkpoint")
         checkpoint.save(target)

@@ -61,10 +61,11 @@ def load_model(
     """Opens a checkpoint for `predict`.
 
     Args:
-        checkpoint: a .pth of a training, a published checkpoint (file or folder), or a name of `mdtk models`, which is
-            fetched when it is not there.
+        checkpoint: a .pth or .safetensors of mdtk, a published checkpoint (file or folder), a name of `mdtk models` or
+            hf://owner/name, which are fetched when they are not there.
         device: auto (a GPU when there is one), cpu or cuda.
-        height, width: size of the network's input in pixels, multiples of 32; 0: as trained.
+        height: of the network's input in pixels, a multiple of 32; 0: as trained.
+        width: likewise.
         scale: auto (metres after stereo training), none, stereo, or the metres in one unit of the model's depth.
         post_process: average with the mirrored picture's prediction.
 

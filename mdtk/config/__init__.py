@@ -13,7 +13,6 @@ from mdtk.config.load import (
     merge_mapping,
     override,
     read_recipe,
-    set_of,
 )
 
 __all__ = [
@@ -29,5 +28,4 @@ __all__ = [
     "merge_mapping",
     "override",
     "read_recipe",
-    "set_of",
 ]

@@ -247,12 +247,6 @@ def data_sets(cfg: CfgNode) -> list[CfgNode]:
     return nodes
 
 
-def set_of(cfg: CfgNode, dataset: str = "") -> CfgNode:
-    """The DATA node that an evaluation on `dataset` reads: the first training set of that dataset, else the first."""
-    nodes = data_sets(cfg)
-    return next((node for node in nodes if dataset == node.NAME), nodes[0])
-
-
 def depth_range(node: CfgNode, cfg: CfgNode) -> tuple[float, float]:
     """The minimum and maximum depth of a training set, in the unit of the pose: the depths of sigmoid 1 and 0."""
     return tuple(node.DEPTH_RANGE) if any(node.DEPTH_RANGE) else (cfg.MODEL.MIN_DEPTH, cfg.MODEL.MAX_DEPTH)

@@ -186,6 +186,13 @@ class SequenceSection(Section):
     depth_scale: float = key(
         "DATA.SEQUENCE.DEPTH_SCALE", 1000.0, "value of one metre in the depth PNGs", low=0.0, high=1e9, open_low=True
     )
+    poses: tuple[str, ...] = key(
+        "DATA.SEQUENCE.POSES",
+        [],
+        "files of camera poses, one for each of PATHS, in KITTI's or TUM's form; empty: poses.txt beside the frames",
+        element=str,
+        runtime=True,
+    )
     val_fraction: float = key(
         "DATA.SEQUENCE.VAL_FRACTION",
         0.1,
@@ -390,8 +397,16 @@ class SolverSection(Section):
     batch_size: int = key(
         "SOLVER.BATCH_SIZE",
         12,
-        "samples per step over all processes; a multiple of processes × ACCUMULATE",
+        "samples per step over all processes; where it does not divide, their shares differ by one",
         low=1,
+        high=100000,
+    )
+    batch_per_process: int = key(
+        "SOLVER.BATCH_PER_PROCESS",
+        0,
+        "samples per step of each process, in place of BATCH_SIZE; LR and MIN_LR then grow with the batch (the linear "
+        "rule) from those that belong to BATCH_SIZE; 0: BATCH_SIZE is divided among the processes",
+        low=0,
         high=100000,
     )
     epochs: int = key("SOLVER.EPOCHS", 20, "number of passes over the training set", low=1, high=MOST)

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from mdtk.config import check, override
+from mdtk.convert import timm_files
 from mdtk.convert.bdedepth import convert_bdedepth
 from mdtk.convert.gluoncv import convert_gluoncv
 from mdtk.convert.imagenet import convert_imagenet
@@ -16,6 +17,7 @@ from mdtk.convert.monodepth2 import convert_monodepth2
 from mdtk.convert.paddle import convert_paddle
 from mdtk.convert.transfer import ConvertedCheckpoint
 from mdtk.core.errors import MdtkError
+from mdtk.core.guard import reading
 from mdtk.core.weights import read_torch
 from mdtk.models import build_model
 
@@ -31,11 +33,13 @@ HDF5_START = b"\x89HDF\r\n\x1a\n"
 MXNET_START = b"\x12\x01\0\0\0\0\0\0"
 LISTED = 8  # maximum number of parameters that a message names
 CHANGEABLE = ("DATA.", "EVAL.", "MODEL.MIN_DEPTH", "MODEL.MAX_DEPTH")
+BACKBONES = ("MODEL.ENCODER", "MODEL.POSE_ENCODER")  # may be given for ImageNet weights: which backbones they are of
 
 
-def recognise(path: str | os.PathLike[str]) -> str:
+def recognise(path: str | os.PathLike[str], backbone: bool = False) -> str:
     """The format (a key of `CONVERTERS`) of a checkpoint, by the files of a folder or the content of a file.
 
+    `backbone`: a file that nothing else tells is said to hold a backbone.
     Raises `MdtkError` if there is no known checkpoint.
     """
     path = Path(path)
@@ -43,17 +47,19 @@ def recognise(path: str | os.PathLike[str]) -> str:
         return _recognise_folder(path)
     if not path.is_file():
         raise MdtkError(f"checkpoint not found: {path}; give a file or a folder")
-    with path.open("rb") as file:
+    with reading(path, "checkpoint", "give a file that you may read"), path.open("rb") as file:
         start = file.read(8)
     if start == HDF5_START or path.suffix == ".h5":
         return "imagenet"
     if start == MXNET_START or path.suffix == ".params":
         return "gluoncv"
+    if path.suffix == ".safetensors":
+        return "imagenet"
     if path.suffix == ".pdparams":
         if path.stem in ("encoder", "depth", "pose_encoder", "pose"):
             raise MdtkError(f"{path}: one network of a Paddle checkpoint; give its folder, {path.parent}")
         return "imagenet"
-    return _recognise_torch(path)
+    return _recognise_torch(path, backbone)
 
 
 def _recognise_folder(path: Path) -> str:
@@ -68,19 +74,22 @@ def _recognise_folder(path: Path) -> str:
     )
 
 
-def _recognise_torch(path: Path) -> str:
+def _recognise_torch(path: Path, backbone: bool) -> str:
     content = read_torch(path)
     if content.get("format") == "mdtk":
         raise MdtkError(f"{path}: is a native checkpoint already; use it as it is")
     if "encoder" in content and "depth" in content:
         return "bdedepth"
-    if "conv1.weight" in content and "encoder.conv1.weight" not in content:
+    parameters = timm_files.unwrapped(content)
+    if "conv1.weight" in parameters and "encoder.conv1.weight" not in parameters:
         return "imagenet"
     if path.stem in ("encoder", "depth", "pose_encoder", "pose"):
         raise MdtkError(f"{path}: one network of a Monodepth2 checkpoint; give its folder, {path.parent}")
+    if backbone or timm_files.stated_name(path) or timm_files.name_in_file_name(path, parameters):
+        return "imagenet"
     raise MdtkError(
         f"{path}: not a checkpoint that this project knows ({', '.join(CONVERTERS)}); its keys begin with "
-        f"{', '.join(map(str, list(content)[:5])) or 'nothing'}"
+        f"{', '.join(map(str, list(content)[:5])) or 'nothing'}; if it is a backbone's, {timm_files.GIVE_NAME}"
     )
 
 
@@ -95,7 +104,8 @@ def convert(
     Args:
         path: a file or a folder.
         format: a key of `CONVERTERS`, or `auto`.
-        overrides: `KEY VALUE` pairs for what the files do not state (DATA.*, EVAL.*, MODEL.MIN_DEPTH, MODEL.MAX_DEPTH).
+        overrides: `KEY VALUE` pairs for what the files do not state (DATA.*, EVAL.*, MODEL.MIN_DEPTH, MODEL.MAX_DEPTH;
+            for ImageNet weights MODEL.ENCODER and MODEL.POSE_ENCODER).
         pose_path: only for ImageNet weights: those of the pose encoder, if it is another backbone.
 
     Raises:
@@ -103,27 +113,29 @@ def convert(
     """
     if format not in ("auto", *CONVERTERS):
         raise MdtkError(f"--format {format}: choose auto, {', '.join(CONVERTERS)}")
-    for key in overrides[::2]:
-        if not key.startswith(CHANGEABLE):
+    names = dict(zip(overrides[::2], overrides[1::2], strict=False))
+    if format == "auto":
+        format = recognise(path, backbone=BACKBONES[0] in names)
+    changeable = (*CHANGEABLE, *(BACKBONES if format == "imagenet" else ()))
+    for key in names:
+        if not key.startswith(changeable):
             raise MdtkError(
                 f"{key}: a conversion takes this from the checkpoint; only DATA.*, EVAL.*, "
                 "MODEL.MIN_DEPTH and MODEL.MAX_DEPTH may be given"
             )
-    converted = _read(Path(path), recognise(path) if format == "auto" else format, pose_path)
+    if format == "imagenet":
+        encoders = [names.get(key, "") for key in BACKBONES]
+        converted = convert_imagenet(Path(path), None if pose_path is None else Path(pose_path), *encoders)
+    elif pose_path is not None:
+        raise MdtkError(f"--pose_input goes with the ImageNet weights of a backbone; {path} is a {format} checkpoint")
+    else:
+        converted = CONVERTERS[format](Path(path))
     override(converted.cfg, overrides)
     check(converted.cfg)
     if not converted.meta.get("partial"):
         _check_fit(converted, f"{path} does not fit {' '.join(overrides) or 'its own options'}")
         converted.meta |= {"height": converted.cfg.DATA.HEIGHT, "width": converted.cfg.DATA.WIDTH}
     return converted
-
-
-def _read(path: Path, name: str, pose_path: str | os.PathLike[str] | None) -> ConvertedCheckpoint:
-    if pose_path is None:
-        return CONVERTERS[name](path)
-    if name != "imagenet":
-        raise MdtkError(f"--pose_input goes with the ImageNet weights of a backbone; {path} is a {name} checkpoint")
-    return convert_imagenet(path, Path(pose_path))
 
 
 def _check_fit(converted: ConvertedCheckpoint, complaint: str) -> None:

@@ -17,6 +17,7 @@ from mdtk.convert.assemble import PARTS, SIZES, Published, assemble, read_option
 from mdtk.convert.transfer import ConvertedCheckpoint
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import require_file
+from mdtk.core.guard import reading
 from mdtk.core.pickles import load_plain
 
 NAME_TABLE = "StructuredToParameterName@@"
@@ -29,7 +30,7 @@ def read_pdparams(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     Raises `MdtkError` for other content.
     """
     require_file(path, "checkpoint", "give an existing file")
-    with path.open("rb") as file:
+    with reading(path, "Paddle file", "fetch it again"), path.open("rb") as file:
         content = load_plain(file, str(path))
     if not isinstance(content, dict):
         raise MdtkError(f"{path}: holds a {type(content).__name__}, not a dictionary of parameters")

@@ -8,26 +8,22 @@ from __future__ import annotations
 
 import difflib
 import functools
-import hashlib
 import os
 import sys
-import urllib.error
 import urllib.parse
-import urllib.request
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import yaml
-from tqdm import tqdm
 
+from mdtk.core.archives import members
+from mdtk.core.download import check_sum, download
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import atomic_write, write_text
 
 TABLE = Path(__file__).with_name("published.yaml")
-BLOCK = 1 << 18  # bytes
 
 
 @dataclass(frozen=True)
@@ -103,64 +99,8 @@ def fetch(model: PublishedModel) -> Path:
             )
         print(f"{model.name}: licence: {model.licence}", file=sys.stderr)
         download(model.url, path)
-    check_sum(path, model)
+    check_sum(path, model.checksum)
     return _unpacked(path) if path.suffix == ".zip" else path
-
-
-def download(url: str, path: Path) -> None:
-    """Downloads `url` to `path`; what an earlier attempt left in <path>.part is kept and completed."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    have = part.stat().st_size if part.is_file() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            resumed = answer.status == 206
-            total = int(answer.headers.get("Content-Length", 0)) + (have if resumed else 0)
-            _receive(answer, part, "ab" if resumed else "wb", total, have if resumed else 0)
-    except urllib.error.HTTPError as error:
-        if error.code == 416 and have:  # nothing is left to send: the part is whole
-            os.replace(part, path)
-            return
-        raise MdtkError(f"{url} answers {error.code} {error.reason}; fetch it by hand and put it to {path}") from error
-    except (urllib.error.URLError, OSError) as error:
-        reason = getattr(error, "reason", error)
-        raise MdtkError(
-            f"{url} cannot be fetched ({reason}); run the same command again to go on, or put the file to {path}"
-        ) from error
-    if total and part.stat().st_size < total:
-        have = part.stat().st_size
-        raise MdtkError(f"{url}: the connection ended after {have} of {total} bytes; run the same command to go on")
-    os.replace(part, path)
-
-
-def _receive(answer: Any, part: Path, mode: str, total: int, have: int) -> None:
-    bar = tqdm(total=total or None, initial=have, unit="B", unit_scale=True, disable=None)
-    with part.open(mode) as file, bar:
-        while block := answer.read(BLOCK):
-            file.write(block)
-            bar.update(len(block))
-
-
-def check_sum(path: Path, model: PublishedModel) -> None:
-    """Compares with the published checksum, or with the sha256 pinned at the first fetch, which this writes."""
-    kind, _, wanted = model.checksum.partition(":")
-    pinned = path.with_name(path.name + ".sha256")
-    if not wanted and pinned.is_file():
-        kind, wanted = "sha256", pinned.read_text(encoding="utf-8").strip()
-    found = _digest(path, kind or "sha256")
-    if not wanted:
-        write_text(pinned, f"{found}\n")
-    elif found != wanted:
-        raise MdtkError(f"{path} has {kind} {found}, not {wanted}; delete it and fetch it again")
-
-
-def _digest(path: Path, kind: str) -> str:
-    digest = hashlib.new(kind)
-    with path.open("rb") as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _unpacked(archive: Path) -> Path:
@@ -168,15 +108,10 @@ def _unpacked(archive: Path) -> Path:
     folder = archive.with_suffix("")
     if (folder / ".complete").is_file():
         return folder
-    try:
-        with zipfile.ZipFile(archive) as content:
-            for member in content.infolist():
-                name = PurePosixPath(member.filename).name
-                if member.is_dir() or not name.endswith((".pth", ".pdparams", ".params", ".h5")):
-                    continue
-                with atomic_write(folder / name) as temporary:
-                    temporary.write_bytes(content.read(member))
-    except zipfile.BadZipFile as error:
-        raise MdtkError(f"{archive} is no whole zip archive ({error}); delete it and fetch it again") from error
+    for member in members(archive):
+        name = PurePosixPath(member.name).name
+        if name.endswith((".pth", ".pdparams", ".params", ".h5")):
+            with atomic_write(folder / name) as temporary:
+                temporary.write_bytes(member.read())
     write_text(folder / ".complete", "")
     return folder

@@ -44,14 +44,19 @@ def sentence(error: MdtkError | str) -> str:
 def run_tool(main: Callable[[], int | None]) -> int:
     """Runs a command-line tool and returns its exit status: what `main` returns, where None means 0.
 
-    An `MdtkError` is printed as one line on stderr and gives 1; with `MDTK_DEBUG=1` it is raised. Ctrl-C gives 130.
+    An `MdtkError`, or a file that the system refuses (a full disk, no permission), is printed as one line on stderr and
+    gives 1; with `MDTK_DEBUG=1` it is raised. Ctrl-C gives 130.
     """
     try:
         return main() or 0
-    except MdtkError as error:
+    except (MdtkError, OSError) as error:
         if os.environ.get("MDTK_DEBUG") == "1":
             raise
-        print(f"error: {sentence(error)}", file=sys.stderr)
+        if isinstance(error, BrokenPipeError):  # whoever read the output has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        refused = f"the system refused a file ({error}); make room, or correct the name or its permissions"
+        print(f"error: {sentence(error) if isinstance(error, MdtkError) else one_line(refused)}", file=sys.stderr)
         return 1
     except OthersFailed:
         return 1

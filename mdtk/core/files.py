@@ -75,12 +75,16 @@ def is_file(path: str | os.PathLike[str]) -> bool:
     return os.path.isfile(path)  # Path.is_file raises OSError for a name of more than 255 characters
 
 
-def inside(root: str | os.PathLike[str], path: Path, asker: str) -> Path:
-    """`path`, which must lie below `root`, also when links are followed. `asker` begins the message of the error.
+def inside(root: str | os.PathLike[str], path: Path, asker: str, links: bool = False) -> Path:
+    """`path`, which must lie below `root`. `asker` begins the message of the error.
 
-    Names come from lists and folders of strangers: none of them may lead to another file of this machine.
+    Names come from lists and folders of strangers: none of them may lead to another file of this machine. `links` True
+    follows links out of `root`: in a data root they are the user's own, who spreads drives over disks. The environment
+    variable MDTK_LINKS=inside refuses them there too, for data that a stranger packed.
     """
-    home, real = os.path.realpath(root), os.path.realpath(path)
+    follow = links and os.environ.get("MDTK_LINKS", "") != "inside"
+    place = os.path.abspath if follow else os.path.realpath  # the first resolves ".." without looking at links
+    home, real = place(root), place(path)
     if real != home and not real.startswith(os.path.join(home, "")):
         raise MdtkError(
             f"{asker}: {path} leads out of {root}; names and links must stay below it: correct the name, or put the "

@@ -47,9 +47,9 @@ def read_text(path: str | os.PathLike[str], what: str, advice: str, limit: int =
         return Path(path).read_text(encoding="utf-8")
 
 
-def read_json(path: str | os.PathLike[str], what: str, advice: str) -> Any:
-    """The content of a JSON file of at most `JSON_LIMIT` bytes."""
-    text = read_text(path, what, advice, JSON_LIMIT)
+def read_json(path: str | os.PathLike[str], what: str, advice: str, limit: int = JSON_LIMIT) -> Any:
+    """The content of a JSON file of at most `limit` bytes."""
+    text = read_text(path, what, advice, limit)
     with reading(path, what, advice):
         return json.loads(text)
 

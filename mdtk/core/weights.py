@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import atomic_write, require_file
 from mdtk.core.guard import reading
+from mdtk.core.safetensors_files import SUFFIX, read_safetensors, write_safetensors
 from mdtk.core.torch_files import check_tensors, check_torch_file
 
 FORMAT, VERSION = "mdtk", 1
@@ -24,7 +25,13 @@ torch.serialization.add_safe_globals([Counter])
 
 
 def write_weights(path: str | os.PathLike[str], content: Mapping[str, Any]) -> None:
-    """Writes a native checkpoint (`model`, `cfg` and whatever else `content` holds), atomically and flushed to disk."""
+    """Writes a native checkpoint (`model`, `cfg` and whatever else `content` holds), atomically and flushed to disk.
+
+    A path that ends in .safetensors keeps `model`, `cfg` and `meta` alone.
+    """
+    if Path(path).suffix == SUFFIX:
+        write_safetensors(path, {"format": FORMAT, "version": VERSION, **content})
+        return
     with atomic_write(path) as temporary:
         torch.save({"format": FORMAT, "version": VERSION, **content}, temporary)
         with open(temporary, "rb") as file:
@@ -58,12 +65,21 @@ def _load(path: Path) -> Any:
         ) from error
 
 
+def read_content(path: Path) -> dict[str, Any]:
+    """The content of a `.safetensors` file, else of a `torch.save` file, whatever program wrote it."""
+    if path.suffix != SUFFIX:
+        return read_torch(path)
+    content = read_safetensors(path)
+    check_tensors(content, str(path))
+    return content
+
+
 def read_weights(path: str | os.PathLike[str], with_configuration: bool = True) -> dict[str, Any]:
     """The content of a native checkpoint, on the CPU; not `with_configuration`: weights alone will do.
 
     Raises `MdtkError` as `read_torch` does, and for a checkpoint of another program or of a newer format.
     """
-    content = read_torch(Path(path))
+    content = read_content(Path(path))
     if content.get("format") != FORMAT:
         raise MdtkError(f"{path} is no mdtk checkpoint; convert it first with tools/convert_checkpoint.py")
     version, model, cfg = content.get("version"), content.get("model"), content.get("cfg")

@@ -19,7 +19,8 @@ class TrainSampler:
 
     An epoch is a permutation drawn from (seed, epoch); its last incomplete batch is left out. Step k of an epoch
     takes the k-th run of `batch_size` samples and each process its share of that run, so the same samples make a
-    step whatever the number of processes. `weights`: of each set, round(weight × size) samples an epoch.
+    step whatever the number of processes; shares differ by one where they must. `weights`: of each set,
+    round(weight × size) samples an epoch.
     """
 
     def __init__(
@@ -31,10 +32,14 @@ class TrainSampler:
         rank: int = 0,
         world_size: int = 1,
     ) -> None:
-        if batch_size % world_size:
-            raise MdtkError(f"SOLVER.BATCH_SIZE {batch_size} is not a multiple of the {world_size} processes")
+        if batch_size < world_size:
+            raise MdtkError(
+                f"SOLVER.BATCH_SIZE {batch_size} is fewer samples than the {world_size} processes; raise it, or start "
+                f"{batch_size} processes at most"
+            )
         self.sizes, self.weights, self.seed = list(sizes), list(weights), seed
-        self.batch_size, self.rank, self.part = batch_size, rank, batch_size // world_size
+        self.batch_size, self.world_size = batch_size, world_size
+        self.own = range(rank * batch_size // world_size, (rank + 1) * batch_size // world_size)  # of each batch
         self.counts = [round(weight * size) for weight, size in zip(weights, sizes, strict=True)]
         self.steps_per_epoch = sum(self.counts) // batch_size
         if not self.steps_per_epoch:
@@ -43,6 +48,16 @@ class TrainSampler:
                 "lower it or give a larger split"
             )
         self.start_step, self.stop_step = 0, self.steps_per_epoch
+
+    @property
+    def least(self) -> int:
+        """The smallest share of a process; none is larger by more than one."""
+        return self.batch_size // self.world_size
+
+    def parts_like(self, samples: int) -> float:
+        """How many parts of `samples` samples make a batch if each process has as many: a mean over these samples,
+        divided by it, is what they bring to the mean of all processes, when that is the mean over the batch."""
+        return self.batch_size / (self.world_size * samples)
 
     def __len__(self) -> int:
         return self.stop_step - self.start_step
@@ -63,5 +78,5 @@ class TrainSampler:
             if step // self.steps_per_epoch != epoch:
                 epoch = step // self.steps_per_epoch
                 order = self.epoch_order(epoch)
-            first = (step % self.steps_per_epoch) * self.batch_size + self.rank * self.part
-            yield [(epoch, place, int(order[place])) for place in range(first, first + self.part)]
+            first = (step % self.steps_per_epoch) * self.batch_size
+            yield [(epoch, first + place, int(order[first + place])) for place in self.own]

@@ -7,12 +7,14 @@ from collections.abc import Callable
 
 from yacs.config import CfgNode
 
-from mdtk.config import set_of
+from mdtk.config import data_sets
 from mdtk.config.sections import DataSection, SequenceSection
 from mdtk.core.errors import MdtkError
 from mdtk.core.registry import Registry
 from mdtk.datasets.reader import DatasetReader, DataSource
 
+# Datasets whose images are of the same cameras, partly the same images; every other dataset is alone
+FAMILIES = (("kitti_raw", "kitti_odom"), ("cityscapes", "cityscapes_prepared"))
 DATASETS: Registry[type[DatasetReader]] = Registry("dataset reader", home="mdtk.datasets.readers")
 
 
@@ -32,21 +34,62 @@ def build_reader(node: CfgNode, cfg: CfgNode, split: str) -> DatasetReader:
     return reader.open(build_source(reader, node, cfg, needs_camera=not cfg.MODEL.LEARN_INTRINSICS), split)
 
 
+def related(dataset: str) -> tuple[str, ...]:
+    """The dataset, and those that hold images of the same cameras."""
+    family = next((family for family in FAMILIES if dataset in family), ())
+    return (dataset, *(name for name in family if name != dataset))
+
+
+def numbered(dataset: str) -> tuple[str, int]:
+    """A dataset's name and place among the training sets of that name: "sequence_2" is the second one's."""
+    name, _, place = dataset.rpartition("_")
+    known = dataset not in DATASETS and place.isdecimal() and name in DATASETS
+    return (name, int(place)) if known else (dataset, 1)
+
+
+def trained_set(cfg: CfgNode, dataset: str = "") -> CfgNode:
+    """The DATA node that an evaluation on `dataset` reads (see `numbered`).
+
+    It is the training set of that dataset, else the first one of the same cameras, else the first.
+    """
+    nodes = data_sets(cfg)
+    name, place = numbered(dataset)
+    own = [node for node in nodes if name == node.NAME]
+    if place > max(1, len(own)):
+        raise MdtkError(
+            f"{dataset} is training set {place} of {name}, of which the recipe has {len(own)}; name one of them"
+        )
+    if own:
+        return own[place - 1]
+    return next((node for near in related(name) for node in nodes if near == node.NAME), nodes[0])
+
+
+def rootless_sets(cfg: CfgNode) -> dict[str, int]:
+    """How many training sets there are of each dataset without a root of its own, which its DATA node describes."""
+    names = [node.NAME for node in data_sets(cfg) if node.NAME in DATASETS]
+    return {name: names.count(name) for name in names if not DATASETS[name].roots_differ}
+
+
 def build_eval_reader(name: str, cfg: CfgNode, split: str) -> DatasetReader:
     """The reader of the list `split` of the dataset `name` for an evaluation; the data root is in ROOTS."""
-    reader = DATASETS.find(name, "the protocol")
-    return reader.open(build_eval_source(reader, cfg), split)
+    kind = DATASETS.find(numbered(name)[0], "the protocol")
+    reader = kind.open(build_eval_source(kind, cfg, name), split)
+    reader.dataset = name
+    return reader
 
 
 def absent_reason(name: str, cfg: CfgNode) -> str:
     """Why an evaluation on the dataset `name` finds no data, in one sentence; an empty text if it does."""
-    reader = DATASETS.find(name, "the protocol")
-    return reader.absent_reason(build_eval_source(reader, cfg))
+    reader = DATASETS.find(numbered(name)[0], "the protocol")
+    return reader.absent_reason(build_eval_source(reader, cfg, name))
 
 
-def build_eval_source(reader: type[DatasetReader], cfg: CfgNode) -> DataSource:
-    """Where an evaluation finds the dataset of `reader`. K may be unknown, since scores do not need it."""
-    node = set_of(cfg, reader.key).clone()
+def build_eval_source(reader: type[DatasetReader], cfg: CfgNode, name: str = "") -> DataSource:
+    """Where an evaluation finds the dataset of `reader`, or `name`d with its place (see `numbered`).
+
+    K may be unknown, since scores do not need it.
+    """
+    node = trained_set(cfg, name or reader.key).clone()
     node.defrost()
     if reader.roots_differ:
         node.ROOT = ""  # a training set's own root need not hold the test images

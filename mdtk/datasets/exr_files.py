@@ -13,8 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from mdtk.core.errors import MdtkError
+from mdtk.core.guard import reading
+from mdtk.datasets.image_files import MOST_PIXELS
 
 MAGIC = 20000630
+MOST_CHANNELS = 64
 LINES = {0: 1, 2: 1, 3: 16}  # lines in a chunk by compression: none, ZIPS, ZIP
 TYPES: dict[int, np.dtype] = {0: np.dtype("<u4"), 1: np.dtype("<f2"), 2: np.dtype("<f4")}
 PREFERRED = ("Z", "depth.Z", "Depth.Z", "ViewLayer.Depth.Z", "V", "Y", "R")  # of several channels the first of these
@@ -25,11 +28,8 @@ def read_exr(path: Path) -> np.ndarray:
 
     Raises `MdtkError` for a file that is torn, tiled, or compressed by another scheme.
     """
-    content = path.read_bytes()
-    try:
-        return _decode(content, path)
-    except (struct.error, zlib.error, ValueError, KeyError, IndexError) as error:
-        raise MdtkError(f"{path}: cannot be read as OpenEXR ({error}); write it again, or as .npy") from error
+    with reading(path, "OpenEXR file", "write it again, or as .npy"):
+        return _decode(path.read_bytes(), path)
 
 
 def _decode(content: bytes, path: Path) -> np.ndarray:
@@ -45,6 +45,8 @@ def _decode(content: bytes, path: Path) -> np.ndarray:
     left, top, right, bottom = struct.unpack("<4i", header["dataWindow"])
     width, height, count = right - left + 1, bottom - top + 1, LINES[compression]
     channels = _channels(header["channels"])
+    if not (width > 0 and height > 0 and width * height <= MOST_PIXELS and len(channels) <= MOST_CHANNELS):
+        raise ValueError(f"{width}x{height} pixels of {len(channels)} channels are none that are read")
     line = width * sum(kind.itemsize for _, kind in channels)
     names = [name for name, _ in channels]
     chosen = names[0] if len(names) == 1 else next((name for name in PREFERRED if name in names), names[0])
@@ -57,7 +59,7 @@ def _decode(content: bytes, path: Path) -> np.ndarray:
         first, lines = y - top, min(count, bottom + 1 - y)
         data = content[place + 8 : place + 8 + size]
         if size < line * lines:  # a chunk that compression would not shrink is stored as it is
-            data = _unzip(data)
+            data = _unzip(data, line * lines)
         rows = np.frombuffer(data, np.uint8).reshape(lines, line)
         part = np.ascontiguousarray(rows[:, before : before + width * kind.itemsize])
         found[first : first + lines] = part.view(kind)
@@ -70,7 +72,7 @@ def _header(content: bytes, place: int) -> tuple[dict[str, bytes], int]:
     while content[place]:
         name, place = _text(content, place)
         _, place = _text(content, place)
-        (size,) = struct.unpack_from("<i", content, place)
+        (size,) = struct.unpack_from("<I", content, place)
         found[name] = content[place + 4 : place + 4 + size]
         place += 4 + size
     return found, place + 1
@@ -91,9 +93,10 @@ def _channels(value: bytes) -> list[tuple[str, np.dtype]]:
     return found
 
 
-def _unzip(data: bytes) -> bytes:
-    """Undoes deflate, the differences of neighbouring bytes, and the split into even and odd bytes."""
-    split = np.frombuffer(zlib.decompress(data), np.uint8).astype(np.int64)
+def _unzip(data: bytes, size: int) -> bytes:
+    """Undoes deflate, to `size` bytes at most, the differences of neighbouring bytes, and the split into even and odd
+    bytes."""
+    split = np.frombuffer(zlib.decompressobj().decompress(data, size), np.uint8).astype(np.int64)
     split[1:] -= 128
     split = np.cumsum(split).astype(np.uint8)
     half = (split.size + 1) // 2

@@ -15,9 +15,9 @@ import numpy as np
 from mdtk.core.arrays import one_type, read_header
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import require_file
-from mdtk.core.guard import reading
+from mdtk.core.guard import check_size, reading
 from mdtk.datasets.exr_files import read_exr
-from mdtk.datasets.image_files import read_grey_png
+from mdtk.datasets.image_files import MOST_PIXELS, read_grey_png
 
 MOST_BYTES = 4 << 30  # of an array in a .npz
 PNG_SCALE = 256.0  # of a 16-bit PNG, as KITTI's
@@ -72,6 +72,7 @@ def _check_header(path: Path, file: IO[bytes], size: int) -> None:
 
 def _read_tiff(path: Path) -> np.ndarray:
     with reading(path, "TIFF of one channel", "write it again, or as .npy"):
+        check_size(path, "TIFF of one channel", 8 * MOST_PIXELS)
         stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if stored is None or stored.ndim != 2:
         shape = "it cannot be decoded" if stored is None else f"its shape is {stored.shape}"
@@ -81,11 +82,12 @@ def _read_tiff(path: Path) -> np.ndarray:
 
 def read_pfm(path: Path) -> np.ndarray:
     """The map (H, W) float32 of a grey portable float map; lines are stored from the bottom upwards."""
-    content = path.read_bytes()
-    head = re.match(rb"Pf\s+(\d+)\s+(\d+)\s+([-+.\deE]+)[ \t\r]*\n", content)
-    if head is None:
-        raise MdtkError(f"{path}: must be a grey PFM, which begins with 'Pf', its size and its scale; write it again")
-    width, height, scale = int(head[1]), int(head[2]), float(head[3])
+    with reading(path, "PFM", "write it again"):
+        content = path.read_bytes()
+        head = re.match(rb"Pf\s+(\d{1,9})\s+(\d{1,9})\s+([-+.\deE]{1,40})[ \t\r]*\n", content)
+        if head is None:
+            raise MdtkError(f"{path}: must be a grey PFM, that is 'Pf', its size and its scale first; write it again")
+        width, height, scale = int(head[1]), int(head[2]), float(head[3])
     if len(content) - head.end() != 4 * width * height:
         raise MdtkError(f"{path}: does not hold the {width}x{height} values that it says; write it again")
     values = np.frombuffer(content[head.end() :], "<f4" if scale < 0 else ">f4")

@@ -48,6 +48,7 @@ class DatasetReader(abc.ABC):
     def __init__(self, root: str | Path, lines: Sequence[str], intrinsics_mode: str = "nominal") -> None:
         self.root = Path(root)
         self.lines = list(lines)
+        self.dataset = self.key  # "sequence_2" for the second training set of a dataset without a root of its own
         self.intrinsics_mode = intrinsics_mode
         if not self.root.is_dir():
             raise MdtkError(f"data root of {self.key} not found: {self.root}; {self.hint}")
@@ -75,7 +76,7 @@ class DatasetReader(abc.ABC):
 
     def inside(self, path: Path) -> Path:
         """`path`, which the list or a folder names, if it lies below the data root; an `MdtkError` otherwise."""
-        return inside(self.root, path, f"{self.key} list")
+        return inside(self.root, path, f"{self.key} list", links=True)
 
     def name(self, index: int) -> str:
         """The unique name of the entry, by which predictions and ground truth are matched."""
@@ -120,6 +121,17 @@ class DatasetReader(abc.ABC):
         none.
         """
         raise MdtkError(f"{self.key} has no ground truth")
+
+    def pose(self, index: int, offset: int = 0) -> np.ndarray:
+        """world_T_camera (4, 4) float64 of the entry's frame at `offset`, in metres.
+
+        Raises `MdtkError` for a dataset without poses, or a frame that has none.
+        """
+        raise MdtkError(f"{self.key} has no poses")
+
+    def ground_truth_files(self, index: int, kind: str = "") -> list[Path]:
+        """The files, existing or not, that `ground_truth` would open; none: no ground truth, or in the image's file."""
+        return []
 
     def static_names(self) -> frozenset[str]:
         """The names of the entries in which the camera is known to stand still."""

@@ -13,6 +13,7 @@ from PIL import Image
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import resolve_data
 from mdtk.datasets.image_files import open_rgb
+from mdtk.datasets.kitti_calibration import read_table
 from mdtk.datasets.reader import DatasetReader, DataSource, Offset
 from mdtk.datasets.splits import load_split, text_path
 from mdtk.geometry.camera import intrinsics
@@ -53,7 +54,7 @@ class ScannedReader(DatasetReader):
     def files(self, index: int, offsets: Sequence[Offset]) -> list[Path]:
         if any(offset != 0 for offset in offsets):
             raise MdtkError(f"{self.key} is read image by image, without neighbours; evaluate on it, do not train")
-        return [self.image_file(self.lines[index])] * len(offsets)
+        return [self.inside(self.image_file(self.lines[index]))] * len(offsets)
 
     def images(self, index: int, offsets: Sequence[Offset]) -> list[Image.Image]:
         return [open_rgb(path) for path in self.files(index, offsets)]
@@ -63,10 +64,6 @@ class ScannedReader(DatasetReader):
         width, height = size
         return intrinsics(NOMINAL_FOCAL * width, NOMINAL_FOCAL * width, (width - 1) / 2, (height - 1) / 2)
 
-    def pose(self, index: int) -> np.ndarray:
-        """world_T_camera (4, 4) float64 of the entry. Raises `MdtkError` for a set without poses."""
-        raise MdtkError(f"{self.key} has no poses")
-
 
 def below(root: Path, pattern: str, ending: str) -> list[str]:
     """Paths below `root` that match a glob, without their `ending`."""
@@ -74,12 +71,5 @@ def below(root: Path, pattern: str, ending: str) -> list[str]:
 
 
 def read_numbers(path: Path, shape: tuple[int, ...], what: str) -> np.ndarray:
-    """A text file of numbers as an array of `shape` float64. Raises `MdtkError` for another content."""
-    try:
-        return np.loadtxt(path).reshape(shape)
-    except FileNotFoundError as error:
-        raise MdtkError(f"{what} not found: {path}; extract it again") from error
-    except ValueError as error:
-        raise MdtkError(
-            f"{path}: must hold {' x '.join(map(str, shape))} numbers of {what}; extract it again"
-        ) from error
+    """A text file of finite numbers as an array of `shape` float64. Raises `MdtkError` for another content."""
+    return read_table(path, what, f"it must hold {' x '.join(map(str, shape))} numbers: extract it again", shape)

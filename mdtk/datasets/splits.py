@@ -55,7 +55,7 @@ def load_split(name: str, root: str | Path | None = None) -> Split:
     if Path(name).suffix == ".txt":
         return _read_text(name, resolve_data(name))
     if root is not None and is_file(own := text_path(root, name)):
-        return _read_text(name, inside(root, own, f"split {name}"))
+        return _read_text(name, inside(root, own, f"split {name}", links=True))
     if compact_splits.knows(name):
         lines = tuple(compact_splits.expand(name))
         return Split(name, lines, f"published list {name}", text_sha256(lines))

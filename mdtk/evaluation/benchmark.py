@@ -31,7 +31,7 @@ def evaluate_protocols(config: EvalConfig, predictor: DepthPredictor, names: Seq
 
     Every process of a group calls this, and gets the same list. A dataset that is not there is an `MdtkError`.
     """
-    protocols = [config.protocol(name) for name in names]
+    protocols = [config.protocol(name) for name in config.names(names)]
     return [one for row in protocols for one in evaluate_protocol(config, row, predictor, config.reader(row))]
 
 

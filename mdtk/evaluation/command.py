@@ -12,7 +12,8 @@ from typing import Any, TextIO
 import torch
 from yacs.config import CfgNode
 
-from mdtk.config import depth_range, load_config, set_of
+from mdtk.config import data_sets, depth_range, load_config
+from mdtk.config.machine import apply_float_settings
 from mdtk.core import distributed
 from mdtk.core.environment import hardware
 from mdtk.core.errors import MdtkError
@@ -20,12 +21,14 @@ from mdtk.core.yaml_text import parse_yaml
 from mdtk.datasets.prepare.contamination import TrainList, train_lists
 from mdtk.evaluation.benchmark import configuration, evaluate_protocol, export_submission
 from mdtk.evaluation.eval_config import EvalConfig, build_eval_config, merged_config
-from mdtk.evaluation.io.report import write_report
 from mdtk.evaluation.io.results import check_overwrite, console_table, summary_table, write_results, write_summary
 from mdtk.evaluation.predictors import DepthPredictor, build_model_predictor, build_predictor
+from mdtk.evaluation.report.entries import Entry
+from mdtk.evaluation.report.page import write_report
+from mdtk.evaluation.report.sources import Source, protocol_of
 from mdtk.evaluation.robustness import corruption_names, evaluate_corruptions, write_corruptions
 from mdtk.evaluation.scoring.evaluator import Evaluation
-from mdtk.evaluation.scoring.protocols import KITTI_BENCHMARK, get_protocol
+from mdtk.evaluation.scoring.protocols import KITTI_BENCHMARK
 from mdtk.evaluation.user_predictor import is_user_file, load_user_predictor
 from mdtk.models import load_model
 
@@ -49,9 +52,12 @@ def run(args: argparse.Namespace) -> dict[str, str]:
         raise MdtkError("give --checkpoint, or --predictions of another program, or --predictor (one of the three)")
     if args.predictions and args.save_predictions:
         raise MdtkError("--save_predictions keeps what a checkpoint predicts; --predictions are files already")
+    if args.report:  # the page shows errors by distance
+        args.map_metrics = list(dict.fromkeys([*args.map_metrics, "regions"]))
     pairs = pairs_of(args)
     with distributed.process_group(load_config(args.config or None, pairs).DEVICE) as device:
         predictor, cfg, provenance, lists = open_predictor(args, pairs, device)
+        apply_float_settings(cfg)
         config = build_eval_config(
             cfg,
             stereo=True if args.eval_stereo else False if args.eval_mono else None,
@@ -109,7 +115,7 @@ def _open_checkpoint(path: str, config: str, pairs: Sequence[str], device: torch
         "checkpoint": str(model.path),
         "checkpoint_sha256": model.checksum,
         "trained_on": f"{cfg.DATA.NAME}, list {cfg.DATA.TRAIN_SPLIT}",
-        "model_depth_range": list(depth_range(set_of(cfg), cfg)),
+        "model_depth_range": list(depth_range(data_sets(cfg)[0], cfg)),
         "precision": cfg.SOLVER.PRECISION,
     }
     return predictor, cfg, provenance, model.train_lists or train_lists(model.cfg)
@@ -127,8 +133,10 @@ def parse_options(words: Sequence[str]) -> dict[str, object]:
 
 
 def default_benchmarks(cfg: CfgNode) -> list[str]:
-    """EVAL.PROTOCOLS, else the five benchmarks, or `sequence` for a model of one's own frames."""
-    return list(cfg.EVAL.PROTOCOLS) or (["sequence"] if cfg.DATA.NAME == "sequence" else list(FIVE))
+    """EVAL.PROTOCOLS, else the five benchmarks, and `sequence` for a model that saw one's own frames."""
+    trained = {node.NAME for node in data_sets(cfg)}
+    own = ["sequence"] if "sequence" in trained else []
+    return list(cfg.EVAL.PROTOCOLS) or [*(FIVE if trained != {"sequence"} else ()), *own]
 
 
 def _folder(args: argparse.Namespace, cfg: CfgNode) -> Path:
@@ -146,7 +154,7 @@ def _folder(args: argparse.Namespace, cfg: CfgNode) -> Path:
 
 def evaluate_benchmarks(config: EvalConfig, predictor: DepthPredictor, names: Sequence[str]) -> dict[str, str]:
     """Every benchmark whose data is there, a failing one does not stop the others; gives benchmark → why it failed."""
-    names = distinct(names, config.variant)
+    names = distinct(config.names(names), config)
     missing = {name: reason for name in names if (reason := config.absent_reason(_dataset(name, config)))}
     for name, reason in missing.items():
         _say(f"not there: {name}: {reason}")
@@ -157,7 +165,7 @@ def evaluate_benchmarks(config: EvalConfig, predictor: DepthPredictor, names: Se
             found += _evaluate_benchmark(config, predictor, name)
         except MdtkError as error:
             failed[name] = str(error)
-    _finish(config, found, missing | failed)
+    _finish(config, predictor, found, missing | failed)
     if failed:
         _say("\n".join(f"error: {reason}" for reason in failed.values()), sys.stderr)
     elif len(missing) == len(names):
@@ -165,9 +173,9 @@ def evaluate_benchmarks(config: EvalConfig, predictor: DepthPredictor, names: Se
     return failed
 
 
-def distinct(names: Sequence[str], variant: str) -> list[str]:
+def distinct(names: Sequence[str], config: EvalConfig) -> list[str]:
     """The names, of those with one row the first; a wrong name is refused before anything is predicted."""
-    keys = {name: name if name in SUBMISSIONS else get_protocol(name, variant, "--datasets").key for name in names}
+    keys = {name: name if name in SUBMISSIONS else config.protocol(name, "--datasets").key for name in names}
     return [name for place, name in enumerate(names) if keys[name] not in [keys[other] for other in names[:place]]]
 
 
@@ -191,8 +199,6 @@ def _evaluate_benchmark(config: EvalConfig, predictor: DepthPredictor, name: str
         _say(f"{name}: predictions are in {config.folder / 'predictions'}")
     if evaluations and distributed.is_main():
         paths = write_results(config.folder, evaluations)
-        if config.report:
-            paths.append(write_report(config.folder, evaluations, predictor, reader))
         print(f"{console_table(evaluations)}\n\n  wrote {', '.join(map(str, paths))}\n", flush=True)
     return evaluations
 
@@ -201,7 +207,7 @@ def _corrupted(
     config: EvalConfig, predictor: DepthPredictor, names: Sequence[str], corruptions: Sequence[str], folder: str
 ) -> None:
     """Every benchmark that is there, over corrupted images."""
-    for name in distinct([name for name in names if name not in SUBMISSIONS], config.variant):
+    for name in distinct(config.names([name for name in names if name not in SUBMISSIONS]), config):
         protocol = config.protocol(name)
         if config.absent_reason(protocol.dataset):
             continue
@@ -211,10 +217,29 @@ def _corrupted(
             _say(f"  wrote {write_corruptions(config.folder, protocol, found[0])}")
 
 
-def _finish(config: EvalConfig, found: Sequence[Evaluation], missing: Mapping[str, str]) -> None:
+def _report(config: EvalConfig, predictor: DepthPredictor) -> Path:
+    """The page over all results of the folder, with pictures of those that this predictor made."""
+
+    def opener(entry: Entry) -> Source:
+        protocol = protocol_of(entry)
+        reader = config.reader(protocol)
+        if entry.facts.get("configuration") != configuration(config, protocol, predictor, reader):
+            raise MdtkError("an earlier evaluation made this result; mdtk report shows its pictures")
+        return Source(protocol, reader, predictor)
+
+    path, left_out = write_report([config.folder], config.folder / "report.html", opener)
+    _say("\n".join(f"careful: {sentence}" for sentence in left_out))
+    return path
+
+
+def _finish(
+    config: EvalConfig, predictor: DepthPredictor, found: Sequence[Evaluation], missing: Mapping[str, str]
+) -> None:
     if not (found and distributed.is_main()):
         return
     paths = write_summary(config.folder, found, missing)
+    if config.report:
+        paths.append(_report(config, predictor))
     print(f"Summary\n\n{summary_table(found)}\n")
     if missing:
         print(f"no result: {', '.join(missing)}")

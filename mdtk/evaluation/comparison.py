@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import json
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import yaml
 
-from mdtk.core.errors import MdtkError
-from mdtk.core.files import ROOT
+from mdtk.core.errors import MdtkError, one_line
+from mdtk.core.guard import read_text, reading
 from mdtk.evaluation.io.external import file_stem
-from mdtk.evaluation.io.results import align_columns
+from mdtk.evaluation.io.results import align_columns, read_facts
 from mdtk.evaluation.scoring.bootstrap import Difference, compare_paired
 from mdtk.evaluation.scoring.evaluator import MODEL
 from mdtk.evaluation.scoring.metrics import METRICS
 
-PUBLISHED = ROOT / "docs" / "published.yaml"
+PUBLISHED = Path(__file__).with_name("published_results.yaml")
 PLACE = ("predictor", "index", "name", "recording", "valid_pixels", "scale", "shift", "height", "width")
 
 
@@ -34,6 +34,9 @@ class Result:
     recordings: tuple[str, ...]
     metrics: Mapping[str, np.ndarray]
     facts: Mapping[str, Any] = field(default_factory=dict)
+    indices: tuple[int, ...] = ()  # places in the list
+    scales: tuple[float, ...] = ()
+    shifts: tuple[float, ...] = ()
 
     def mean(self, metric: str) -> float:
         """The metric's mean over images."""
@@ -50,19 +53,26 @@ def read_result(place: str | Path, protocol: str, predictor: str = MODEL) -> Res
     if not path.is_file():
         known = ", ".join(sorted(one.stem for one in place.glob("*.csv") if one.stem != "summary")) or "none"
         raise MdtkError(f"{path} not found; evaluate that protocol into the folder (it holds {known})")
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if row.get("predictor") == predictor]
-    if not rows or "recording" not in rows[0]:
+    text = read_text(path, "result", "evaluate again")
+    with reading(path, "result", "evaluate again"):
+        rows = [row for row in csv.DictReader(io.StringIO(text), strict=True) if row.get("predictor") == predictor]
+    if not rows or "recording" not in rows[0] or "name" not in rows[0]:
         raise MdtkError(f"{path}: holds no rows of {predictor} with their recording; evaluate again with this version")
-    metrics = {name: np.array([float(row[name]) for row in rows]) for name in rows[0] if name not in PLACE}
+    with reading(path, "result", "evaluate again"):
+        metrics = {name: np.array([float(row[name]) for row in rows]) for name in rows[0] if name not in PLACE}
+        indices = tuple(int(row["index"]) for row in rows)
+        scales, shifts = (tuple(float(row[name]) for row in rows) for name in ("scale", "shift"))
     facts = path.with_suffix(".json")
     return Result(
         label=str(place if place.suffix != ".csv" else place.with_suffix("")),
         protocol=protocol,
-        names=tuple(row["name"] for row in rows),
-        recordings=tuple(row["recording"] for row in rows),
+        names=tuple(one_line(row["name"] or "") for row in rows),
+        recordings=tuple(row["recording"] or "" for row in rows),
         metrics=metrics,
-        facts=json.loads(facts.read_text(encoding="utf-8")) if facts.is_file() else {},
+        facts=read_facts(facts) if facts.is_file() else {},
+        indices=indices,
+        scales=scales,
+        shifts=shifts,
     )
 
 
@@ -144,7 +154,7 @@ def own_line(label: str, runs: Sequence[Result], metrics: Sequence[str]) -> Line
 
 
 def published_lines(protocol: str, path: Path = PUBLISHED) -> list[Line]:
-    """The published numbers of a protocol, from docs/published.yaml."""
+    """The published numbers of a protocol, from published_results.yaml."""
     stored = yaml.safe_load(path.read_text(encoding="utf-8"))
     lines = []
     for entry in stored["results"]:

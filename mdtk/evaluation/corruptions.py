@@ -1,7 +1,10 @@
 """The 18 corruptions × 5 levels of RoboDepth (Kong et al. 2023; after Hendrycks and Dietterich 2019), seeded.
 
 The published KITTI-C was made with unseeded noise, so its exact pixels are in its files alone; what is made here is a
-set of its own, `SET`, with the same kinds and levels. Snow, frost, fog and elastic fields come from noise.
+set of its own, `SET`, with the same kinds and levels. The constants are those of the package imagecorruptions 1.1.2
+(Michaelis et al. 2019), with which RoboDepth made its set, and RoboDepth's own for dark, quantisation and ISO noise.
+Two things are not the published ones: frost is procedural instead of photographs, and glass moves each pixel once a
+round instead of swapping neighbours one after the other.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
+from PIL import Image
 from scipy import ndimage
 
 from mdtk.core.errors import MdtkError
@@ -18,6 +22,8 @@ from mdtk.core.registry import Registry
 
 SET = "mdtk-c"  # the name of the self-made set in results
 LEVELS = (1, 2, 3, 4, 5)
+NOISE = (0.08, 0.12, 0.18, 0.26, 0.38)  # σ of normal noise, of values in 0 … 1
+PHOTONS = (60, 25, 12, 5, 3)  # of a white pixel
 Corruption = Callable[[np.ndarray, int, np.random.Generator], np.ndarray]  # (H, W, 3) in 0 … 1, level 0 … 4 → the same
 CORRUPTIONS: Registry[Corruption] = Registry("corruption")
 
@@ -42,15 +48,18 @@ def _rgb(hsv: np.ndarray) -> np.ndarray:
 
 
 def _field(shape: tuple[int, ...], generator: np.random.Generator, roughness: float) -> np.ndarray:
-    """Cloudy noise (H, W) in 0 … 1: octaves of smooth noise whose strength falls by `roughness` with their size."""
-    total, weight = np.zeros(shape[:2]), 1.0
-    cells = 2
-    while cells <= 256:
-        coarse = generator.uniform(0, 1, (cells + 1, cells + 1)).astype(np.float32)
-        total += weight * cv2.resize(coarse, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
-        weight, cells = weight / roughness, cells * 2
+    """Cloudy noise (H, W) in 0 … 1: octaves of a square, each `roughness`² weaker than the one before.
+
+    The strengths are those of the published diamond-square fractal.
+    """
+    side = 1 << (max(shape[:2]) - 1).bit_length()
+    total, weight, cells = np.zeros((side, side)), 1.0, 2
+    while cells < side and weight > 1e-3:
+        coarse = generator.uniform(-1, 1, (cells + 1, cells + 1)).astype(np.float32)
+        total += weight * cv2.resize(coarse, (side, side), interpolation=cv2.INTER_LINEAR)
+        weight, cells = weight / roughness**2, cells * 2
     total -= total.min()
-    return total / total.max()
+    return np.asarray(total[: shape[0], : shape[1]] / total.max())
 
 
 @CORRUPTIONS.register("brightness")
@@ -63,9 +72,13 @@ def brightness(image: np.ndarray, level: int, generator: np.random.Generator) ->
 
 @CORRUPTIONS.register("dark")
 def dark(image: np.ndarray, level: int, generator: np.random.Generator) -> np.ndarray:
-    """Light falls to 0.6 … 0.2, gamma 2, then Poisson and Gaussian noise."""
-    low = image**2 * (0.6, 0.5, 0.4, 0.3, 0.2)[level]
-    return generator.poisson(low * 60) / 60 + generator.normal(0, 0.02, image.shape)
+    """The range of values is stretched, squared and falls to 0.6 … 0.2; then photons of 600 … 30, and normal noise."""
+    low, high = image.min(), image.max()
+    scaled = ((image - low) / max(high - low, 1e-9)) ** 2 * (0.6, 0.5, 0.4, 0.3, 0.2)[level]
+    photons = 10 * PHOTONS[level]
+    return np.clip(generator.poisson(scaled * photons) / photons, 0, 1) + generator.normal(
+        0, 0.1 * NOISE[level], image.shape
+    )
 
 
 @CORRUPTIONS.register("fog")
@@ -78,37 +91,45 @@ def fog(image: np.ndarray, level: int, generator: np.random.Generator) -> np.nda
 
 @CORRUPTIONS.register("frost")
 def frost(image: np.ndarray, level: int, generator: np.random.Generator) -> np.ndarray:
-    """Crystals of ridged noise over the image."""
+    """Crystals of ridged noise over the image; their mean brightness is that of the published photographs, 0.6."""
     keep, ice = ((1, 0.4), (0.8, 0.6), (0.7, 0.7), (0.65, 0.7), (0.6, 0.75))[level]
     ridges = 1 - np.abs(2 * _field(image.shape, generator, 1.4) - 1)
-    return keep * image + ice * (ridges**4)[..., None] * np.array([0.9, 0.95, 1.0])
+    crystals = 0.6 + 0.2 * (ridges**4 - np.mean(ridges**4)) / max(float(np.std(ridges**4)), 1e-9)
+    return keep * image + ice * np.clip(crystals, 0, 1)[..., None] * np.array([0.93, 1.0, 1.07])
 
 
 @CORRUPTIONS.register("snow")
 def snow(image: np.ndarray, level: int, generator: np.random.Generator) -> np.ndarray:
     """Streaks of flakes over a whitened image."""
-    mean, spread, cut, length, keep = (
-        (0.1, 0.3, 0.5, 10, 0.8),
-        (0.2, 0.3, 0.5, 12, 0.7),
-        (0.55, 0.3, 0.9, 12, 0.7),
-        (0.55, 0.3, 0.85, 12, 0.65),
-        (0.55, 0.3, 0.85, 12, 0.55),
+    mean, zoom, cut, length, sigma, keep = (
+        (0.1, 3.0, 0.5, 10, 4, 0.8),
+        (0.2, 2.0, 0.5, 12, 4, 0.7),
+        (0.55, 4.0, 0.9, 12, 8, 0.7),
+        (0.55, 4.5, 0.85, 12, 8, 0.65),
+        (0.55, 2.5, 0.85, 12, 12, 0.55),
     )[level]
-    flakes: np.ndarray = generator.normal(mean, spread, image.shape[:2])
+    flakes: np.ndarray = _magnified(generator.normal(mean, 0.3, image.shape[:2]), zoom)
     flakes = np.clip(np.where(flakes < cut, 0, flakes), 0, 1)
-    flakes = cv2.filter2D(flakes, -1, _streak(length, generator.uniform(-135, -45)))
-    grey = image.mean(-1, keepdims=True)
+    flakes = cv2.filter2D(flakes, -1, _streak(length, sigma, generator.uniform(-135, -45)))
+    grey = cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2GRAY)[..., None]
     white = np.maximum(image, grey * 1.5 + 0.5)
     return keep * image + (1 - keep) * white + flakes[..., None] + np.rot90(flakes, 2)[..., None]
 
 
-def _streak(length: int, angle: float) -> np.ndarray:
-    """A line of `length` pixels as a filter whose sum is 1."""
-    size = 2 * length + 1
-    kernel = np.zeros((size, size), np.float64)
-    x, y = np.cos(np.radians(angle)), np.sin(np.radians(angle))
-    steps = np.linspace(-length / 2, length / 2, 4 * length)
-    np.add.at(kernel, (np.round(length + y * steps).astype(int), np.round(length + x * steps).astype(int)), 1)
+def _magnified(image: np.ndarray, zoom: float) -> np.ndarray:
+    """The middle of an image (H, W[, 3]), `zoom` times as large and as large as the image."""
+    height, width = image.shape[:2]
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), 0, zoom)
+    return np.asarray(cv2.warpAffine(image, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE))
+
+
+def _streak(length: int, sigma: float, angle: float) -> np.ndarray:
+    """A filter whose sum is 1: half of a bell, 2 `length` + 1 pixels from the middle in the direction `angle`°."""
+    reach = 2 * length + 1
+    kernel = np.zeros((2 * reach + 1, 2 * reach + 1), np.float64)
+    steps = np.arange(reach)
+    places = [reach + np.round(steps * one(np.radians(angle))).astype(int) for one in (np.sin, np.cos)]
+    np.add.at(kernel, (places[0], places[1]), np.exp(-0.5 * (steps / sigma) ** 2))
     return kernel / kernel.sum()
 
 
@@ -123,8 +144,9 @@ def contrast(image: np.ndarray, level: int, generator: np.random.Generator) -> n
 def defocus_blur(image: np.ndarray, level: int, generator: np.random.Generator) -> np.ndarray:
     """A disc of radius 3 … 10, its rim smoothed."""
     radius, alias = ((3, 0.1), (4, 0.5), (6, 0.5), (8, 0.5), (10, 0.5))[level]
-    y, x = np.mgrid[-radius - 1 : radius + 2, -radius - 1 : radius + 2]
-    disc = cv2.GaussianBlur((x * x + y * y <= radius * radius).astype(np.float64), (3, 3), alias)
+    rim = 3 if radius <= 8 else 5  # pixels of the smoothing filter
+    y, x = np.mgrid[-radius - 2 : radius + 3, -radius - 2 : radius + 3]
+    disc = cv2.GaussianBlur((x * x + y * y <= radius * radius).astype(np.float64), (rim, rim), alias)
     return cv2.filter2D(image, -1, disc / disc.sum())
 
 
@@ -135,7 +157,7 @@ def glass_blur(image: np.ndarray, level: int, generator: np.random.Generator) ->
     found = cv2.GaussianBlur(image, (0, 0), sigma)
     rows, columns = np.mgrid[0 : image.shape[0], 0 : image.shape[1]]
     for _ in range(rounds):
-        dy, dx = generator.integers(-reach, reach + 1, (2, *image.shape[:2]))
+        dy, dx = generator.integers(-reach, reach, (2, *image.shape[:2]))
         found = found[np.clip(rows + dy, 0, rows.max()), np.clip(columns + dx, 0, columns.max())]
     return cv2.GaussianBlur(found, (0, 0), sigma)
 
@@ -144,33 +166,28 @@ def glass_blur(image: np.ndarray, level: int, generator: np.random.Generator) ->
 def motion_blur(image: np.ndarray, level: int, generator: np.random.Generator) -> np.ndarray:
     """A streak in a direction within 45° of the horizontal."""
     length, sigma = ((10, 3), (15, 5), (15, 8), (15, 12), (20, 15))[level]
-    angle = np.radians(generator.uniform(-45, 45))
-    y, x = np.mgrid[-length : length + 1, -length : length + 1]
-    along, across = x * np.cos(angle) + y * np.sin(angle), -x * np.sin(angle) + y * np.cos(angle)
-    kernel = np.exp(-0.5 * (along / sigma) ** 2) * (np.abs(across) <= 0.5)
-    return cv2.filter2D(image, -1, kernel / kernel.sum())
+    kernel = _streak(length, sigma, generator.uniform(-45, 45))
+    return cv2.filter2D(image, -1, kernel, borderType=cv2.BORDER_REPLICATE)
 
 
 @CORRUPTIONS.register("zoom_blur")
 def zoom_blur(image: np.ndarray, level: int, generator: np.random.Generator) -> np.ndarray:
     """The mean of the image and its magnifications about the middle."""
     top, step = ((1.11, 0.01), (1.16, 0.01), (1.21, 0.02), (1.26, 0.02), (1.31, 0.03))[level]
-    height, width = image.shape[:2]
     zooms = np.arange(1, top, step)
-    total = image.copy()
-    for zoom in zooms:
-        matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), 0, float(zoom))
-        total += cv2.warpAffine(image, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
-    return total / (len(zooms) + 1)
+    return (image + sum(_magnified(image, float(zoom)) for zoom in zooms)) / (len(zooms) + 1)
 
 
 @CORRUPTIONS.register("elastic_transform")
 def elastic_transform(image: np.ndarray, level: int, generator: np.random.Generator) -> np.ndarray:
-    """Pixels are moved by a smooth random field."""
-    reach, sigma = ((12.5, 16.25), (16.25, 21.25), (21.25, 21.25), (25.0, 25.0), (30.0, 30.0))[level]
+    """Pixels are moved by a field of noise within 0.5 % of the height, smoothed by 1 % of the size, times 12.5 … 30."""
+    strength = 250 * (0.05, 0.065, 0.085, 0.1, 0.12)[level]
     height, width = image.shape[:2]
-    fields = [ndimage.gaussian_filter(generator.uniform(-1, 1, (height, width)), sigma / 5) for _ in range(2)]
-    dy, dx = (field / max(np.abs(field).max(), 1e-9) * reach / 5 for field in fields)
+    sigma, most = (0.01 * height, 0.01 * width), 0.005 * height
+    dx, dy = (
+        strength * ndimage.gaussian_filter(generator.uniform(-most, most, (height, width)), sigma, truncate=3)
+        for _ in range(2)
+    )
     rows, columns = np.mgrid[0:height, 0:width]
     places = ((columns + dx).astype(np.float32), (rows + dy).astype(np.float32))
     return cv2.remap(image, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT)
@@ -186,7 +203,7 @@ def color_quant(image: np.ndarray, level: int, generator: np.random.Generator) -
 @CORRUPTIONS.register("gaussian_noise")
 def gaussian_noise(image: np.ndarray, level: int, generator: np.random.Generator) -> np.ndarray:
     """Normal noise, σ 0.08 … 0.38."""
-    return image + generator.normal(0, (0.08, 0.12, 0.18, 0.26, 0.38)[level], image.shape)
+    return image + generator.normal(0, NOISE[level], image.shape)
 
 
 @CORRUPTIONS.register("impulse_noise")
@@ -200,24 +217,22 @@ def impulse_noise(image: np.ndarray, level: int, generator: np.random.Generator)
 @CORRUPTIONS.register("shot_noise")
 def shot_noise(image: np.ndarray, level: int, generator: np.random.Generator) -> np.ndarray:
     """Poisson noise of 60 … 3 photons."""
-    photons = (60, 25, 12, 5, 3)[level]
-    return generator.poisson(image * photons) / photons
+    return generator.poisson(image * PHOTONS[level]) / PHOTONS[level]
 
 
 @CORRUPTIONS.register("iso_noise")
 def iso_noise(image: np.ndarray, level: int, generator: np.random.Generator) -> np.ndarray:
     """Poisson noise of 25 photons and normal noise, σ 0.7 · (0.08 … 0.38)."""
-    noise = generator.normal(0, 0.7 * (0.08, 0.12, 0.18, 0.26, 0.38)[level], image.shape)
-    return generator.poisson(image * 25) / 25 + noise
+    return np.clip(generator.poisson(image * 25) / 25, 0, 1) + generator.normal(0, 0.7 * NOISE[level], image.shape)
 
 
 @CORRUPTIONS.register("pixelate")
 def pixelate(image: np.ndarray, level: int, generator: np.random.Generator) -> np.ndarray:
     """Shrunk to 0.6 … 0.25 of the size, and magnified to the nearest."""
-    height, width = image.shape[:2]
     factor = (0.6, 0.5, 0.4, 0.3, 0.25)[level]
-    small = cv2.resize(image, (max(1, int(width * factor)), max(1, int(height * factor))), interpolation=cv2.INTER_AREA)
-    return cv2.resize(small, (width, height), interpolation=cv2.INTER_NEAREST)
+    whole = Image.fromarray(np.round(image * 255).astype(np.uint8))
+    small = whole.resize((max(1, int(whole.width * factor)), max(1, int(whole.height * factor))), Image.Resampling.BOX)
+    return np.asarray(small.resize(whole.size, Image.Resampling.NEAREST)) / 255
 
 
 @CORRUPTIONS.register("jpeg_compression")

@@ -11,15 +11,15 @@ from typing import Any
 
 from yacs.config import CfgNode
 
-from mdtk.config import check, data_sets, differences, merge_mapping, override, read_recipe, set_of
+from mdtk.config import check, data_sets, differences, merge_mapping, override, read_recipe
 from mdtk.config.sections import PUBLISHED_BASELINE, DataSection, EvalSection
 from mdtk.core.errors import MdtkError
-from mdtk.datasets.catalogue import absent_reason, build_eval_reader, build_reader
+from mdtk.datasets.catalogue import absent_reason, build_eval_reader, build_reader, rootless_sets
 from mdtk.datasets.prepare.contamination import TrainList
 from mdtk.datasets.reader import DatasetReader
 from mdtk.evaluation.baselines import Baselines
 from mdtk.evaluation.ground_truth import read_baselines
-from mdtk.evaluation.scoring.protocols import Protocol, get_protocol
+from mdtk.evaluation.scoring.protocols import PROTOCOLS, Protocol, get_protocol
 from mdtk.evaluation.scoring.score import ScaleMode
 from mdtk.models import LoadedModel
 
@@ -36,6 +36,7 @@ class EvalConfig:
     baselines: Callable[[], Baselines] | None = None  # of the training data, read once; None: leave them out
     scale: ScaleMode = field(default_factory=ScaleMode)  # of the predictor that is evaluated
     scale_chosen: bool = True  # False: a protocol that prescribes an alignment, or an affine predictor, decides it
+    sets: Mapping[str, int] = field(default_factory=dict)  # of a dataset without a root of its own: `rootless_sets`
     variant: str = ""  # of the protocols that are named without one
     depth_range: tuple[float, float] = (0.0, 0.0)  # metres, in place of the protocols' own; 0 0: their own
     batch_size: int = 16
@@ -52,9 +53,20 @@ class EvalConfig:
     overwrite: bool = False  # replace the results of another configuration
     provenance: Mapping[str, object] = field(default_factory=dict)  # put into every result: checkpoint, …
 
-    def protocol(self, name: str) -> Protocol:
-        """The protocol of that name in this evaluation's variant and depth range; an unknown name is an error."""
-        return get_protocol(name, self.variant).with_range(*self.depth_range)
+    def protocol(self, name: str, asker: str = "EVAL.PROTOCOLS") -> Protocol:
+        """The protocol of that name in this evaluation's variant and depth range.
+
+        An unknown name is an error that begins with `asker`.
+        """
+        return get_protocol(name, self.variant, asker).with_range(*self.depth_range)
+
+    def names(self, names: Sequence[str]) -> list[str]:
+        """The names; after one whose dataset has several training sets, those of its others: sequence, sequence_2."""
+        found = []
+        for name in names:
+            count = self.sets.get(PROTOCOLS[name].dataset, 1) if name in PROTOCOLS else 1
+            found += [name, *(f"{name}_{place}" for place in range(2, count + 1))]
+        return found
 
     def scale_under(self, protocol: Protocol, kind: str) -> ScaleMode:
         """The scale of predictions that are `kind` under a protocol: as chosen, else as one of these two has it."""
@@ -85,6 +97,7 @@ def build_eval_config(
         baselines=functools.cache(lambda: build_baselines(cfg)) if baselines else None,
         scale=build_scale(cfg, stereo),
         scale_chosen=keys.alignment != "auto",
+        sets=rootless_sets(cfg),
         depth_range=(keys.min_depth, keys.max_depth),
         batch_size=keys.batch_size,
         workers=cfg.DATA.WORKERS,
@@ -95,7 +108,7 @@ def build_eval_config(
 
 def build_scale(cfg: CfgNode, stereo: bool | None = None) -> ScaleMode:
     """The scale of a model of this configuration. `stereo` overrides whether its depth is in stereo's unit."""
-    keys, baseline = EvalSection.of(cfg), DataSection.of(set_of(cfg), "DATA").baseline
+    keys, baseline = EvalSection.of(cfg), DataSection.of(data_sets(cfg)[0], "DATA").baseline
     stereo = cfg.DATA.STEREO if stereo is None else stereo
     alignment = keys.alignment
     if alignment == "auto":

@@ -82,7 +82,7 @@ class ModelPredictor(DepthPredictor):
     ) -> Mapping[str, np.ndarray]:
         """Runs the model on these batches."""
         return predict(
-            lambda images: self.model(images, reader.key),
+            lambda images: self.model(images, reader.dataset),
             reader,
             batches,
             self.height,

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from mdtk.core.environment import float_settings, versions
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import write_text
 from mdtk.datasets.image_files import open_rgb
@@ -22,6 +23,9 @@ from mdtk.evaluation.io.results import align_columns, result_stem
 from mdtk.evaluation.predictors import DepthPredictor
 from mdtk.evaluation.scoring.protocols import Protocol
 
+# The width in pixels at which images are corrupted, as RoboDepth does (640x192): a blur of 10 pixels is half as strong
+# on an image twice as wide. Heights are a multiple of 32, for KITTI the published 192. Smaller images stay as they are.
+WIDTH, MULTIPLE = 640, 32
 # The depth estimation error of Monodepth2-R18 (mono, 640x192) on KITTI-C, mean over levels, as published
 BASELINE_CLEAN = 0.119
 BASELINE = {
@@ -59,7 +63,7 @@ class CorruptedReader:
         found = []
         for offset, image in zip(offsets, self._reader.images(index, offsets), strict=True):
             seed = f"{self._reader.name(index)}|{offset}"
-            found.append(Image.fromarray(corrupt(np.asarray(image), self._name, self._level, seed)))
+            found.append(Image.fromarray(corrupt(np.asarray(at_width(image)), self._name, self._level, seed)))
         return found
 
     def files(self, index: int, offsets: Sequence[Offset]) -> list[Path]:
@@ -77,6 +81,14 @@ class CorruptedReader:
             )
             for one in inner
         ]
+
+
+def at_width(image: Image.Image) -> Image.Image:
+    """The image as it is corrupted: at most `WIDTH` wide."""
+    if image.width <= WIDTH:
+        return image
+    rows = max(1, round(image.height * WIDTH / image.width / MULTIPLE)) * MULTIPLE
+    return image.resize((WIDTH, rows), Image.Resampling.LANCZOS)
 
 
 def error_of(means: Mapping[str, float]) -> float:
@@ -138,6 +150,8 @@ def evaluate_corruptions(
         "mCE": mean_corruption_error(known) if known else None,
         "mRR": mean_resilience(errors, error_of(clean)),
         "all_corruptions": whole,
+        "versions": versions(),
+        "float_settings": float_settings(),
         "metrics": {name: {"clean": clean, "levels": levels} for name, levels in scores.items()},
     }
     return result, _table(result, errors)

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from yacs.config import CfgNode
 
 from mdtk import viz
+from mdtk.core.environment import float_settings
 from mdtk.core.errors import MdtkError
 from mdtk.core.spacing import evenly_spaced
 from mdtk.datasets.image_files import open_rgb
@@ -53,6 +54,7 @@ def predict_images(
             continue
         camera = choose_camera(predictor.model.cfg, image.size, K, K_size) if saves.ply else None
         note: dict[str, object] = {"image": str(path), "checkpoint_sha256": predictor.model.checksum}
+        note["float_settings"] = float_settings()
         note["network_input"] = [predictor.model.width, predictor.model.height]
         written += write_outputs(folder / path.stem, image, predictor(image), scale, saves, camera, note)
     if failed:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from yacs.config import CfgNode
 
-from mdtk.config import set_of
+from mdtk.config import data_sets
 from mdtk.config.sections import PUBLISHED_BASELINE
 from mdtk.core.errors import MdtkError
 
@@ -57,7 +57,7 @@ def depth_scale(cfg: CfgNode, choice: str = "auto") -> DepthScale:
 
 def _stereo_scale(cfg: CfgNode) -> DepthScale:
     """None for a rig trained in its true metres; else the ratio of its metres to the units they stood for."""
-    units = set_of(cfg).BASELINE
+    units = data_sets(cfg)[0].BASELINE  # the sets share one unit
     if units == 0:
         return DepthScale(1.0, True, "stereo baseline: trained in the rig's metres")
     metres = cfg.EVAL.STEREO_SCALE * PUBLISHED_BASELINE

@@ -22,11 +22,12 @@ from mdtk.datasets.image_files import open_rgb
 from mdtk.datasets.sequence.frames import list_frames
 from mdtk.datasets.sequence.video_frames import frame_rate, read_frames
 from mdtk.inference.predictor import Predictor, enlarge
-from mdtk.viz import colour_map, disparity_range, resize_picture
+from mdtk.viz import colour_bar, colour_map, disparity_range, resize_picture
 from mdtk.viz.film import check_suffix, write_film
 
 FOLDER_RATE = 10.0  # frames per second of a folder, whose files do not say
-DEFAULT_WIDTH = {".gif": 480, ".mp4": 960}  # a GIF of more is too large to show anywhere
+DEFAULT_WIDTH = {".gif": 480, ".mp4": 960, ".webm": 960}  # a GIF of more is too large to show anywhere
+BAR = 28  # rows of the colour bar below a film
 _SAMPLED = 2048  # pixels of each frame that the colour range is taken from
 _PALETTE_PICTURES = 16
 
@@ -87,19 +88,25 @@ class FilmReport:
     range: tuple[float, float]
 
 
-def predict_film(predictor: Predictor, source: Source, output: Path, rate: float = 0.0, width: int = 0) -> FilmReport:
-    """Writes `output` (.gif or .mp4). `rate` 0: the source's own; `width` 0: at most 480 (GIF) or 960 (MP4) pixels."""
+def predict_film(
+    predictor: Predictor, source: Source, output: Path, rate: float = 0.0, width: int = 0, bar: bool = False
+) -> FilmReport:
+    """Writes `output` (.gif, .mp4 or .webm).
+
+    `rate` 0: the source's own; `width` 0: at most 480 (GIF) or 960 pixels; `bar`: a colour bar with the range below.
+    """
     suffix = check_suffix(output)
     with tempfile.TemporaryFile() as store:
         first, lo, hi, kept = _predict_all(predictor, source, store)
         width = width or min(DEFAULT_WIDTH[suffix], first[1])
         size = (width // 2 * 2, max(2, round(first[0] * width / first[1] / 2) * 2))
-        samples = [_compose(photo, disparity, size, lo, hi) for photo, disparity in kept]
+        look = _Look(size, lo, hi, bar)
+        samples = [look.compose(photo, disparity) for photo, disparity in kept]
         rate = rate or source.rate()
         store.seek(0)
         shape = predictor.model.height, predictor.model.width
-        count = write_film(output, _compose_all(source, store, shape, size, lo, hi), rate, samples)
-    return FilmReport(count, (size[0], 2 * size[1]), rate, (lo, hi))
+        count = write_film(output, _compose_all(source, store, shape, look), rate, samples)
+    return FilmReport(count, (size[0], 2 * size[1] + (BAR if bar else 0)), rate, (lo, hi))
 
 
 def _predict_all(
@@ -121,16 +128,25 @@ def _predict_all(
     return first, lo, hi, kept.items
 
 
-def _compose_all(
-    source: Source, store: IO[bytes], shape: tuple[int, int], size: tuple[int, int], lo: float, hi: float
-) -> Iterator[np.ndarray]:
+def _compose_all(source: Source, store: IO[bytes], shape: tuple[int, int], look: _Look) -> Iterator[np.ndarray]:
     length = 2 * shape[0] * shape[1]
     for frame in tqdm(source.frames(), desc="writing", unit="frame", disable=None):
         disparity = np.frombuffer(store.read(length), np.float16).reshape(shape)
-        yield _compose(frame, disparity, size, lo, hi)
+        yield look.compose(frame, disparity)
 
 
-def _compose(frame: np.ndarray, disparity: np.ndarray, size: tuple[int, int], lo: float, hi: float) -> np.ndarray:
-    """The frame above its coloured disparity, each of `size` = (width, height)."""
-    coloured = colour_map(enlarge(disparity.astype(np.float32), size), lo, hi)
-    return np.concatenate([resize_picture(frame, *size), coloured])
+@dataclass(frozen=True)
+class _Look:
+    """How a film shows a frame: above its coloured disparity, each of `size` = (width, height), and the colour bar."""
+
+    size: tuple[int, int]
+    lo: float
+    hi: float
+    bar: bool
+
+    def compose(self, frame: np.ndarray, disparity: np.ndarray) -> np.ndarray:
+        coloured = colour_map(enlarge(disparity.astype(np.float32), self.size), self.lo, self.hi)
+        parts = [resize_picture(frame, *self.size), coloured]
+        if self.bar:
+            parts.append(colour_bar(self.size[0], BAR, f"far {self.lo:.3g}", f"{self.hi:.3g} near"))
+        return np.concatenate(parts)

@@ -33,6 +33,11 @@ class Losses:
     scalars: dict[str, Tensor]
     pictures: dict[str, Tensor] = field(default_factory=dict)
 
+    def detach(self) -> Losses:
+        """The same numbers without the graph behind them."""
+        scalars = {name: value.detach() for name, value in self.scalars.items()}
+        return Losses(self.total.detach(), scalars, self.pictures)
+
 
 @dataclass(frozen=True)
 class Objective:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from mdtk.core.errors import MdtkError
 from mdtk.core.registry import Registry, import_installed_plugins
+from mdtk.models.weights_server import check_server
 
 IMAGE_MEAN, IMAGE_STD = 0.45, 0.225  # Monodepth2's input normalisation, one value for all three channels
 
@@ -176,6 +177,8 @@ def _create_backbone(name: str, key: str, pretrained: bool, in_channels: int) ->
     if is_model_in_modules(name, ["swin_transformer", "swin_transformer_v2"]):
         options["strict_img_size"] = False  # any size, not the one that the classifier was trained with
     tag = CLASSIC_WEIGHTS.get(name, name) if pretrained else name
+    if pretrained:
+        check_server(tag)
     try:
         return timm.create_model(tag, features_only=True, pretrained=pretrained, in_chans=in_channels, **options)
     except Exception as error:  # hub, network, archive and model libraries raise unrelated classes here

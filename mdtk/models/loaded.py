@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 from yacs.config import CfgNode
 
-from mdtk.config import config_from_text, depth_range, set_of
+from mdtk.config import config_from_text, depth_range
 from mdtk.core.errors import MdtkError
 from mdtk.core.weights import load_parts, load_shapes, read_weights
+from mdtk.datasets.catalogue import trained_set
 from mdtk.datasets.prepare.contamination import TrainList, unpack
 from mdtk.geometry.depth import scaled_disparity
 from mdtk.models.system import DepthSystem, build_model
@@ -67,7 +68,7 @@ class LoadedModel:
 def full_disparity(system: DepthSystem, images_bchw: Tensor, cfg: CfgNode, dataset: str = "") -> Tensor:
     """1 / depth, in the unit of the depth range, at the finest scale."""
     sigmoid = system.sigmoids(system.features(images_bchw))[0]
-    return scaled_disparity(sigmoid, *depth_range(set_of(cfg, dataset), cfg))
+    return scaled_disparity(sigmoid, *depth_range(trained_set(cfg, dataset), cfg))
 
 
 def load_model(path: str | Path, device: torch.device | str = "cpu") -> LoadedModel:
@@ -84,8 +85,9 @@ def load_model(path: str | Path, device: torch.device | str = "cpu") -> LoadedMo
     load_parts(system, content["model"], [], str(path))
     device = torch.device(device)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    stored = content.get("meta", {}).get("train_lists", []) if isinstance(content.get("meta"), dict) else []
-    lists = tuple(unpack(one) for one in stored)
+    meta = content.get("meta")
+    stored = meta.get("train_lists", []) if isinstance(meta, dict) else []
+    lists = tuple(unpack(one) for one in stored) if isinstance(stored, list) else ()
     return LoadedModel(system.to(device).eval(), cfg, digest, path, device, lists)
 
 

@@ -11,12 +11,16 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from mdtk.core.files import clear_torn, write_text
+from mdtk.core.guard import reading
+
+KINDS = ("train", "epoch")  # of records; each has a table of its own
 
 
 class Logger:
@@ -69,9 +73,9 @@ class Logger:
 
     def _rewind(self, step: int) -> None:
         if self.path.is_file():
-            records = [line for line in self.path.read_text().splitlines() if line.strip()]
-            kept = [line for line in records if _step_of(line) <= step]
-            if len(kept) < len(records):
+            lines = read_lines(self.path)
+            kept = [line for line in lines if (record := parse(line)) is not None and record["step"] <= step]
+            if len(kept) < len(lines):
                 write_text(self.path, "".join(f"{line}\n" for line in kept))
 
     def record(self, kind: str, step: int, values: dict) -> None:
@@ -130,7 +134,8 @@ class Logger:
 
 def write_tables(path: Path) -> None:
     """Writes train.csv and epoch.csv beside metrics.jsonl: its records of each kind as a table, a column a name."""
-    records = [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+    lines = read_lines(path) if path.is_file() else []
+    records = [record for line in lines if (record := parse(line)) is not None]
     for kind in dict.fromkeys(record["kind"] for record in records):
         rows = [record for record in records if record["kind"] == kind]
         text = io.StringIO()
@@ -146,8 +151,17 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
 
 
-def _step_of(line: str) -> int:
+def read_lines(path: Path) -> list[str]:
+    """The lines of metrics.jsonl that are not empty."""
+    with reading(path, "log of metrics", "move it away"):
+        return [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+
+
+def parse(line: str) -> dict[str, Any] | None:
+    """The record of a line of metrics.jsonl; None for one that a kill cut off, or that is no record."""
     try:
-        return json.loads(line)["step"]
-    except (json.JSONDecodeError, KeyError, TypeError):
-        return sys.maxsize  # a line cut off by a kill
+        record = json.loads(line)
+        whole = isinstance(record["step"], int) and isinstance(record["kind"], str)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return record if whole and record["kind"] in KINDS else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -37,14 +37,16 @@ from mdtk.training.solver import build_average, build_optimizer
 from mdtk.training.state import Run, TrainState
 
 
-def set_up(cfg: CfgNode, device: torch.device) -> tuple[Run, TrainState]:
+def set_up(cfg: CfgNode, device: torch.device, weights_file: Callable[[str], Path] = Path) -> tuple[Run, TrainState]:
     """Data, the last checkpoint where there is one, networks, optimizer, logs: what fails fast comes first."""
     torch.manual_seed(cfg.SEED)
+    cfg = size_batch(cfg, distributed.world_size())
     out_dir = Path(cfg.OUT_DIR)
     dataset, sampler = build_train_data(cfg, distributed.rank(), distributed.world_size())
-    if sampler.part % cfg.SOLVER.ACCUMULATE:
+    if sampler.least < cfg.SOLVER.ACCUMULATE:
         raise MdtkError(
-            f"SOLVER.ACCUMULATE {cfg.SOLVER.ACCUMULATE} does not divide the {sampler.part} samples of a process"
+            f"SOLVER.ACCUMULATE {cfg.SOLVER.ACCUMULATE} is more parts than a process has samples ({sampler.least}); "
+            "lower it, or raise SOLVER.BATCH_SIZE"
         )
     val_loader = build_val_loader(cfg, distributed.rank(), distributed.world_size(), device)
     eval_config = build_eval_config(cfg, baselines=False)
@@ -52,7 +54,7 @@ def set_up(cfg: CfgNode, device: torch.device) -> tuple[Run, TrainState]:
     check_first_samples(dataset)
     lists = hash_lists(cfg, dataset, val_loader)
     found = find_checkpoint(out_dir, cfg, lists, say_once) if cfg.CHECKPOINT.RESUME else None
-    system = build_networks(cfg, found is not None)
+    system = build_networks(cfg, found is not None, weights_file)
     if cfg.MODEL.SYNC_BN and device.type == "cuda":  # CPUs have no such layer; `announce` says so
         system = convert_sync_batchnorm(system)  # timm's: it keeps the activations that timm fuses with norms
     system.to(device)
@@ -93,7 +95,30 @@ def set_up(cfg: CfgNode, device: torch.device) -> tuple[Run, TrainState]:
     return run, state
 
 
-def build_networks(cfg: CfgNode, resumed: bool) -> DepthSystem:
+def size_batch(cfg: CfgNode, processes: int) -> CfgNode:
+    """The configuration with the batch and the rates that SOLVER.BATCH_PER_PROCESS means for so many processes.
+
+    The linear rule of Goyal et al. 2017: k times the batch, k times the rate. Sizing what is sized changes nothing.
+    """
+    if not cfg.SOLVER.BATCH_PER_PROCESS:
+        return cfg
+    sized = cfg.clone()
+    sized.defrost()
+    solver = sized.SOLVER
+    solver.BATCH_SIZE = solver.BATCH_PER_PROCESS * processes
+    factor = solver.BATCH_SIZE / cfg.SOLVER.BATCH_SIZE
+    solver.LR, solver.MIN_LR = solver.LR * factor, solver.MIN_LR * factor
+    sized.freeze()
+    if factor != 1:
+        say_once(
+            f"SOLVER.BATCH_PER_PROCESS {solver.BATCH_PER_PROCESS} x {processes} processes: the batch is "
+            f"{solver.BATCH_SIZE} instead of {cfg.SOLVER.BATCH_SIZE}, so LR is {solver.LR:g} instead of "
+            f"{cfg.SOLVER.LR:g}"
+        )
+    return sized
+
+
+def build_networks(cfg: CfgNode, resumed: bool, weights_file: Callable[[str], Path]) -> DepthSystem:
     """The networks as the recipe starts them; those of a resumed training need no weights from elsewhere."""
     if resumed:
         bare = cfg.clone()
@@ -102,8 +127,9 @@ def build_networks(cfg: CfgNode, resumed: bool) -> DepthSystem:
         return build_model(bare)
     with distributed.main_first():  # one process downloads, the others read its cache
         system = build_model(cfg)
-    if cfg.MODEL.WEIGHTS:
-        content = read_weights(cfg.MODEL.WEIGHTS, with_configuration=False)
+        weights = weights_file(cfg.MODEL.WEIGHTS) if cfg.MODEL.WEIGHTS else None
+    if weights is not None:
+        content = read_weights(weights, with_configuration=False)
         load_parts(system, content["model"], cfg.MODEL.WEIGHTS_PARTS, cfg.MODEL.WEIGHTS)
     return system
 
@@ -138,11 +164,19 @@ def say_once(text: str) -> None:
 
 def check_protocols(config: EvalConfig, names: Sequence[str]) -> None:
     """Reads one image and its ground truth of each: what an epoch's end needs is missed now, not hours later."""
-    for name in names:
+    for name in config.names(names):
         protocol = config.protocol(name)
         reader = config.reader(protocol)
         reader.images(0, [0])
         reader.ground_truth(0, protocol.ground_truth)
+
+
+def describe_batch(run: Run) -> str:
+    """How the samples of a step are divided."""
+    least, rest = divmod(run.solver.batch_size, distributed.world_size())
+    shares = f"{least} or {least + 1} samples each, every sample counting alike" if rest else f"{least} samples each"
+    parts = f", in {run.solver.accumulate} parts" if run.solver.accumulate > 1 else ""
+    return f"global batch size {run.solver.batch_size}: {distributed.world_size()} processes with {shares}{parts}"
 
 
 def announce(run: Run, state: TrainState, samples: int, found: Found | None) -> None:
@@ -156,11 +190,7 @@ def announce(run: Run, state: TrainState, samples: int, found: Found | None) -> 
         f"{distributed.world_size()} x {run.device.type}; {samples} samples, {run.epochs} epochs of "
         f"{run.sampler.steps_per_epoch} steps; results in {run.out_dir}"
     )
-    log.say(
-        f"global batch size {cfg.SOLVER.BATCH_SIZE} = {distributed.world_size()} processes x "
-        f"{cfg.SOLVER.ACCUMULATE} parts x {run.sampler.part // cfg.SOLVER.ACCUMULATE}; "
-        f"learning rate {cfg.SOLVER.LR:g} ({cfg.SOLVER.SCHEDULE})"
-    )
+    log.say(f"{describe_batch(run)}; learning rate {cfg.SOLVER.LR:g} ({cfg.SOLVER.SCHEDULE})")
     if cfg.MODEL.SYNC_BN and run.device.type != "cuda" and distributed.world_size() > 1:
         log.say("MODEL.SYNC_BN works on GPUs only: here each process's batch norms see its own samples")
     if found is None:

@@ -48,21 +48,19 @@ def train_step(run: Run, state: TrainState, batch: Batch, pictures: bool = False
     set_learning_rate(state.optimizer, learning_rate(solver, state.step, run.sampler.steps_per_epoch, run.total_steps))
     # 3. uint8 crosses to the device while it still works on the step before.
     batch = batch.to(run.device)
-    parts = solver.accumulate
-    size = len(batch) // parts
-    sums: Losses | None = None
-    totals = []
+    parts, own = solver.accumulate, len(batch)
+    found: list[tuple[float, Losses]] = []
     before = Held.of(state.system)
     for index in range(parts):
-        part = batch if parts == 1 else batch.part(index * size, (index + 1) * size)
-        # 4. Forward and backward; gradients are averaged over the processes with the last part only.
+        part = batch if parts == 1 else batch.part(index * own // parts, (index + 1) * own // parts)
+        # 4. Forward and backward. Gradients are averaged over the processes, with the last part only; each sample
+        #    counts alike, however many a process or a part has.
         with _no_sync(run.wrapped, index < parts - 1):
             losses = forward(run.wrapped, part, run.prepare, run.objective, pictures and index == 0)
-            (losses.total / parts).backward()
-        totals.append(losses.total)
-        sums = losses if sums is None else _add(sums, losses)
+            (losses.total / run.sampler.parts_like(len(part))).backward()
+        found.append((len(part) / own, losses.detach()))
     # 5. Clip, step, average: in no process, when a loss or the gradient of one is not finite.
-    refused = not_finite(totals, state.system)
+    refused = not_finite([losses.total for _, losses in found], state.system)
     if solver.clip_grad:
         nn.utils.clip_grad_norm_(state.system.parameters(), solver.clip_grad)
     state.optimizer.found_inf = refused  # type: ignore[attr-defined]  # what the fused optimisers look at
@@ -71,9 +69,7 @@ def train_step(run: Run, state: TrainState, batch: Batch, pictures: bool = False
     before.put_back(refused)
     if state.average is not None:
         state.average.update(state.system, refused)
-    assert sums is not None
-    sums.scalars = {name: value.detach() / parts for name, value in sums.scalars.items()}
-    return sums, refused
+    return _mean(found), refused
 
 
 def _step_seed(seed: int, step: int) -> int:
@@ -86,9 +82,13 @@ def _no_sync(wrapped: nn.Module, wait: bool) -> AbstractContextManager:
     return nullcontext()
 
 
-def _add(total: Losses, more: Losses) -> Losses:
-    scalars = {name: value + more.scalars[name] for name, value in total.scalars.items()}
-    return Losses(total.total, scalars, total.pictures)
+def _mean(found: Sequence[tuple[float, Losses]]) -> Losses:
+    """The mean of parts of a batch by their shares; the pictures of the first."""
+    if len(found) == 1:
+        return found[0][1]
+    first = found[0][1]
+    scalars = {name: torch.stack([w * one.scalars[name] for w, one in found]).sum() for name in first.scalars}
+    return Losses(scalars["total"], scalars, first.pictures)
 
 
 @dataclass
@@ -105,7 +105,9 @@ class Reading:
 class Meter:
     """Losses of the steps since the last reading, kept on the device."""
 
-    def __init__(self) -> None:
+    def __init__(self, parts_like: float = 1.0) -> None:
+        """`parts_like`: of this process's samples (`TrainSampler.parts_like`)."""
+        self.parts_like = parts_like
         self.steps: list[tuple[int, Sequence[str], dict[str, Tensor], Tensor]] = []
 
     def add(self, step: int, scalars: dict[str, Tensor], names: Sequence[str], refused: Tensor) -> None:
@@ -113,7 +115,7 @@ class Meter:
         self.steps.append((step, names, {name: value.detach() for name, value in scalars.items()}, refused))
 
     def read(self) -> Reading:
-        """Means over the steps and the processes, without refused steps, which are the same in every process."""
+        """Means over the steps and their samples, without refused steps, which are the same in every process."""
         names = list(self.steps[0][2])
         table = torch.stack([torch.stack([scalars[name].float() for name in names]) for _, _, scalars, _ in self.steps])
         row = [flag > 0 for flag in torch.stack([refused for *_, refused in self.steps]).tolist()]
@@ -126,7 +128,7 @@ class Meter:
         means: dict[str, float] = {}
         if good:
             kept = table if len(good) == len(row) else table[good]
-            sums = distributed.all_sum(kept.mean(0)) / distributed.world_size()
+            sums = distributed.all_sum(kept.mean(0) / self.parts_like) / distributed.world_size()
             means = dict(zip(names, sums.tolist(), strict=True))
         reading = Reading(means, refused, self.steps[0][0], self.steps[-1][0], row)
         self.steps = []

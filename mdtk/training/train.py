@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
 from yacs.config import CfgNode
 
+from mdtk.config.machine import apply_float_settings
 from mdtk.core import distributed
-from mdtk.core.environment import set_float_settings
 from mdtk.core.errors import MdtkError
 from mdtk.core.lock import locked
 from mdtk.data.batch import Batch
@@ -23,16 +23,17 @@ from mdtk.training.step import Meter, set_mode, train_step
 from mdtk.training.stop import STOPPED, Stop, listening
 
 
-def train(cfg: CfgNode) -> int:
+def train(cfg: CfgNode, weights_file: Callable[[str], Path] = Path) -> int:
     """Trains the recipe in every process of the run, from OUT_DIR's newest whole checkpoint when there is one.
 
+    `weights_file` finds the native checkpoint that MODEL.WEIGHTS means, once the data has been looked at.
     Returns 0 when all is done, and `STOPPED` when a signal ended it after a step: the same command goes on.
     """
-    set_float_settings(cfg.CUDNN_BENCHMARK, cfg.TF32, cfg.DETERMINISTIC)
+    apply_float_settings(cfg)
     with distributed.process_group(cfg.DEVICE, cfg.TIMEOUT) as device:
         out_dir, stop = Path(cfg.OUT_DIR), Stop()
         with locked(out_dir) if distributed.is_main() else nullcontext(), listening(stop), plain_failures():
-            run, state = set_up(cfg, device)
+            run, state = set_up(cfg, device, weights_file)
             try:
                 return loop(run, state, stop)
             finally:
@@ -93,7 +94,7 @@ def train_epoch(run: Run, state: TrainState, batches: Iterator[Batch], stop: Sto
     end = min((epoch + 1) * per_epoch, run.total_steps)
     run.logger.start_epoch(f"epoch {epoch + 1}/{run.epochs}", end - epoch * per_epoch, done, batch_size)
     set_mode(state.system, run.model.freeze_bn)
-    meter, problems = Meter(), Problems(run)
+    meter, problems = Meter(run.sampler.parts_like(len(run.sampler.own))), Problems(run)
     while state.step < end:
         distributed.beat(f"waiting for the samples of step {state.step + 1}")
         batch = next(batches)

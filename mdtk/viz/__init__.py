@@ -3,6 +3,7 @@
 from mdtk.viz.pictures import (
     UNKNOWN,
     caption,
+    colour_bar,
     colour_depth,
     colour_disparity,
     colour_map,
@@ -18,6 +19,7 @@ from mdtk.viz.pictures import (
 __all__ = [
     "UNKNOWN",
     "caption",
+    "colour_bar",
     "colour_depth",
     "colour_disparity",
     "colour_map",

@@ -123,6 +123,25 @@ def text_line(text: str, width: int, height: int = 18, centre: bool = False) -> 
     return np.asarray(strip)
 
 
+def colour_bar(width: int, height: int, left: str, right: str, name: str = "magma") -> np.ndarray:
+    """A white strip (height, width, 3) uint8 with all colours of a map, and what its two ends mean beside it.
+
+    The texts take at most a third of the width each.
+    """
+    font = ImageFont.load_default(size=max(8, round(height * 0.5)))
+    sides = [min(round(font.getlength(text)) + 12, width // 3) for text in (left, right)]
+    middle = width - sum(sides)
+    ramp = np.linspace(0, 1, middle, dtype=np.float32)[None].repeat(max(1, height // 2), 0)
+    strip = _paper(height, width)
+    top = (height - ramp.shape[0]) // 2
+    strip[top : top + ramp.shape[0], sides[0] : sides[0] + middle] = colour_map(ramp, 0.0, 1.0, name)
+    image = Image.fromarray(strip)
+    draw = ImageDraw.Draw(image)
+    draw.text((sides[0] - 6, height / 2), left, fill=_INK, font=font, anchor="rm")
+    draw.text((sides[0] + middle + 6, height / 2), right, fill=_INK, font=font, anchor="lm")
+    return np.asarray(image)
+
+
 def contact_sheet(
     rows: Sequence[Sequence[np.ndarray | None]],
     columns: Sequence[str] = (),

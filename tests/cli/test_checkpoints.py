@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import http.server
-import threading
 import zipfile
 from pathlib import Path
 
@@ -16,56 +14,24 @@ import mdtk
 from mdtk.cli.checkpoints import native_checkpoint, results_beside
 from mdtk.cli.main import dispatch
 from mdtk.convert import published
-from mdtk.convert.published import PublishedModel, download, fetch, find_model, published_models
+from mdtk.convert.published import PublishedModel, fetch, find_model, published_models
+from mdtk.core.download import download
 from mdtk.core.errors import MdtkError
 from mdtk.core.weights import read_weights
 from tests.helpers.published_files import write_monodepth2
 from tests.helpers.published_networks import monodepth2
+from tests.helpers.server import serving
 
 NAME = "mono+stereo_640x192"
-
-
-class Server(http.server.BaseHTTPRequestHandler):
-    """Serves a folder, with ranges; cuts the connection after `limit` bytes where that is set."""
-
-    folder: Path
-    limit = 0
-    ranges = True
-    asked: list[str | None] = []  # noqa: RUF012
-
-    def do_GET(self) -> None:
-        self.asked.append(self.headers.get("Range"))
-        file = self.folder / self.path.lstrip("/").replace("%2B", "+")
-        if not file.is_file():
-            self.send_error(404)
-            return
-        content = file.read_bytes()
-        start = int(self.headers["Range"][6:].rstrip("-")) if self.headers.get("Range") and self.ranges else 0
-        if start >= len(content):
-            self.send_error(416)
-            return
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(content) - start))
-        self.end_headers()
-        self.wfile.write(content[start : start + self.limit] if self.limit else content[start:])
-
-    def log_message(self, *_: object) -> None:
-        """Says nothing."""
 
 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
     """A server of tmp_path/server that stands for every publisher, and an empty cache."""
-    folder = tmp_path / "server"
-    folder.mkdir()
-    handler = type("Handler", (Server,), {"folder": folder, "asked": []})
-    running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=running.serve_forever, daemon=True).start()
-    monkeypatch.setenv("MDTK_MODELS_URL", f"http://127.0.0.1:{running.server_port}")
-    monkeypatch.setenv("MDTK_CACHE", str(tmp_path / "cache"))
-    yield handler
-    running.shutdown()
-    running.server_close()
+    with serving(tmp_path / "server") as handler:
+        monkeypatch.setenv("MDTK_MODELS_URL", handler.url)
+        monkeypatch.setenv("MDTK_CACHE", str(tmp_path / "cache"))
+        yield handler
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +82,7 @@ def test_an_interrupted_fetch_goes_on(server, tmp_path):
     content = bytes(range(256)) * 4000
     (server.folder / "big.bin").write_bytes(content)
     target = tmp_path / "cache" / "big.bin"
-    url = f"{published.os.environ['MDTK_MODELS_URL']}/big.bin"
+    url = f"{server.url}/big.bin"
     server.limit = 400_000
     for _ in range(2):
         with pytest.raises(MdtkError, match="to go on"):

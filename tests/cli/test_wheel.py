@@ -51,6 +51,8 @@ def test_recipes_and_lists_travel(installed, tmp_path):
             str(path.relative_to(installed / "mdtk" / folder)) for path in installed.rglob(f"mdtk/{folder}/**/*.yaml")
         }
         assert wanted == found
+    files = {path.relative_to(PROJECT) for path in (PROJECT / "mdtk").rglob("*.*") if "__pycache__" not in path.parts}
+    assert not [file for file in files if file.is_file() and not (installed / file).is_file()]
     run(installed, tmp_path, "data", "split", "--split", "eigen/test", "--output", "list.txt")
     assert len((tmp_path / "list.txt").read_text().splitlines()) == 697
     assert "mdtk = mdtk.cli.main:main" in next(installed.glob("*.dist-info/entry_points.txt")).read_text()

@@ -13,11 +13,9 @@ import yaml
 from mdtk.config import (
     config_from_text,
     data_sets,
-    depth_range,
     differences,
     dump,
     load_config,
-    set_of,
 )
 from mdtk.config.load import KEYS
 from mdtk.config.sections import SECTIONS, LossSection, SequenceSection
@@ -167,14 +165,6 @@ def test_sections_hold_what_the_tree_holds():
     cfg = load_config(None, ["LOSS.SSIM", "0.5", "DATA.SETS", "[{}, {SEQUENCE: {STRIDE: 3}}]"])
     assert LossSection.of(cfg) == dataclasses.replace(LossSection(), ssim=0.5)
     assert [SequenceSection.of(node, "DATA").stride for node in data_sets(cfg)] == [1, 3]
-
-
-def test_an_evaluation_reads_the_training_set_of_its_dataset():
-    sets = "[{DEPTH_RANGE: [0.2, 50]}, {NAME: nyuv2, DEPTH_RANGE: [0.1, 10]}, {NAME: cityscapes_prepared}]"
-    cfg = load_config(None, ["DATA.SETS", sets])
-    assert depth_range(set_of(cfg, "nyuv2"), cfg) == (0.1, 10.0)
-    assert depth_range(set_of(cfg, "cityscapes_prepared"), cfg) == (0.1, 100.0)
-    assert depth_range(set_of(cfg, "make3d"), cfg) == depth_range(set_of(cfg), cfg) == (0.2, 50.0)
 
 
 def test_numbers_as_people_write_them():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import subprocess
 import sys
 
@@ -111,6 +112,19 @@ def test_sampler_takes_each_sample_once_an_epoch_whatever_the_ranks():
     assert len(set(taken)) == len(taken) == 8
 
 
+@pytest.mark.parametrize("world", [1, 2, 3, 4, 8])
+def test_shares_differ_by_one_at_most_and_make_the_batch(world):
+    """Every sample counts alike: what the processes' means are divided by undoes that they are of other counts."""
+    batches = [list(TrainSampler([40], [1.0], 12, 7, rank, world)) for rank in range(world)]
+    whole = [list(itertools.chain(*step)) for step in zip(*batches, strict=True)]
+    assert whole == list(TrainSampler([40], [1.0], 12, 7))
+    counts = [len(steps[0]) for steps in batches]
+    assert max(counts) - min(counts) == (12 % world > 0)
+    sampler = TrainSampler([40], [1.0], 12, 7, 0, world)
+    assert sampler.least == min(counts)
+    assert [1 / sampler.parts_like(count) / world for count in counts] == pytest.approx([n / 12 for n in counts])
+
+
 def test_sampler_resumes_in_mid_epoch():
     def steps(start: int) -> list:
         sampler = TrainSampler([10, 6], [1.0, 1.0], 4, seed=7)
@@ -130,8 +144,8 @@ def test_sampler_weights():
 
 
 def test_sampler_refuses_what_cannot_work():
-    with pytest.raises(MdtkError, match="not a multiple of the 3 processes"):
-        TrainSampler([10], [1.0], 4, 0, 0, 3)
+    with pytest.raises(MdtkError, match="BATCH_SIZE 2 is fewer samples than the 3 processes; raise it, or start 2"):
+        TrainSampler([10], [1.0], 2, 0, 0, 3)
     with pytest.raises(MdtkError, match=r"fewer than SOLVER\.BATCH_SIZE 12"):
         TrainSampler([10], [1.0], 12, 0)
 

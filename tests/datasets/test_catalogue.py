@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mdtk.config import load_config
+from mdtk.config import depth_range, load_config
 from mdtk.core.errors import MdtkError
-from mdtk.datasets.catalogue import DATASETS, build_eval_reader, build_reader
+from mdtk.datasets.catalogue import DATASETS, build_eval_reader, build_reader, trained_set
 from mdtk.datasets.reader import DatasetReader
 from mdtk.datasets.readers.kitti import KittiRaw
 
@@ -20,6 +20,20 @@ def test_every_dataset_has_a_reader_under_its_name():
         assert issubclass(reader, DatasetReader)
         assert reader.key == key
     assert len(DATASETS) == 13
+
+
+def test_an_evaluation_reads_the_training_set_of_its_dataset():
+    sets = "[{DEPTH_RANGE: [0.2, 50]}, {NAME: nyuv2, DEPTH_RANGE: [0.1, 10]}, {NAME: cityscapes_prepared}]"
+    cfg = load_config(None, ["DATA.SETS", sets])
+
+    def range_of(dataset):
+        return depth_range(trained_set(cfg, dataset), cfg)
+
+    assert range_of("nyuv2") == (0.1, 10.0)
+    assert range_of("cityscapes_prepared") == range_of("cityscapes") == (0.1, 100.0)
+    assert range_of("kitti_odom") == range_of("make3d") == range_of("") == (0.2, 50.0)
+    with pytest.raises(MdtkError, match="nyuv2_2 is training set 2 of nyuv2, of which the recipe has 1"):
+        range_of("nyuv2_2")
 
 
 def test_roots(tmp_path, monkeypatch):

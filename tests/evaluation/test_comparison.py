@@ -80,7 +80,7 @@ def results(tiny_recipe, tmp_path_factory):
     for seed in (0, 1):
         torch.manual_seed(seed)
         write_weights(root / f"{seed}.pth", {"model": build_model(cfg).state_dict(), "cfg": dump(cfg)})
-        options = ("--output", root / str(seed), "--no_baselines", "--save_predictions")
+        options = ("--output", root / str(seed), "--no_baselines")
         call_tool("evaluate", "--checkpoint", root / f"{seed}.pth", *options)
     return root
 
@@ -111,15 +111,6 @@ def test_several_drives_are_told_apart(results, tmp_path, capsys):
         (tmp_path / folder / "kitti_eigen_monodepth2.csv").write_text("\n".join(lines) + "\n")
     call_tool("compare", tmp_path / "a", tmp_path / "b", "--metrics", "abs_rel")
     assert "differs, worse" in capsys.readouterr().out
-
-
-def test_pictures(results, tmp_path, capsys, tiny_recipe):
-    saved = ("--saved", results / "0" / "predictions", results / "1" / "predictions")
-    options = ("--protocol", "sequence", "--metrics", "abs_rel", "--changed", "1", "--pictures", tmp_path / "page.html")
-    call_tool("compare", results / "0", results / "1", *options, *saved, "--config", tiny_recipe)
-    page = (tmp_path / "page.html").read_text()
-    assert page.count("<img") == 7
-    assert not re.search(r'(src|href)="(?!data:)', page)
 
 
 def test_seeds_and_published_numbers(results):

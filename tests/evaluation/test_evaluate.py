@@ -170,27 +170,26 @@ def test_saved_predictions_score_the_same(checkpoint, written, tiny_recipe, tmp_
     assert not list(tmp_path.glob("*.json"))
     for form, out in ((tmp_path / "predictions" / "sequence.npy", "a"), (tmp_path / "predictions", "b")):
         options = ("--predictions", form, "--config", tiny_recipe, "--output", tmp_path / out)
-        call_tool("evaluate", *options, "EVAL.MAX_DEPTH", "10")
+        call_tool("evaluate", *options, "--map_metrics", "regions", "EVAL.MAX_DEPTH", "10")
     folders = (tmp_path / "a", tmp_path / "b", written[0])
     results = [json.loads((folder / f"{RANGED}.json").read_text())["results"] for folder in folders]
     assert results[0] == results[1] == results[2]
 
 
 def test_report_is_self_contained(written):
-    page = (written[0] / f"{RANGED}.html").read_text()
-    assert not re.search(r'(src|href)="(?!data:)', page)
-    assert "url(" not in page
-    pictures = re.findall(r"data:image/png;base64,([A-Za-z0-9+/=]{200,})", page)
-    rows = len(re.findall("<figcaption>", page))
-    assert rows == 3  # four images: one best, one middle, one worst
-    assert len(pictures) == 4 * rows
+    page = (written[0] / "report.html").read_text()
+    assert not re.search(r'(src|href)="(?!data:|#)', page)
+    assert page.count('<article class="image">') == 3  # four images: one best, one middle, one worst
+    assert len(re.findall(r"data:image/webp;base64,([A-Za-z0-9+/=]{60,})", page)) == 4 * 3
     assert "median map" in page
     assert "checkpoint sha256" in page
+    assert "Error by distance" in page
 
 
 @on_cpu
 def test_two_processes_write_the_same_rows(checkpoint, written, tmp_path):
-    run_tool("evaluate", "--checkpoint", checkpoint, "--output", tmp_path, "--save_predictions", processes=2)
+    options = ("--save_predictions", "--map_metrics", "regions")  # the page that the one process wrote asks for these
+    run_tool("evaluate", "--checkpoint", checkpoint, "--output", tmp_path, *options, processes=2)
     for name in (f"{RANGED}.csv", f"{RANGED}.json", "summary_0.001-10m.csv", "predictions/sequence.npy"):
         assert (written[0] / name).read_bytes() == (tmp_path / name).read_bytes(), name
 
@@ -219,10 +218,12 @@ def test_a_broken_benchmark_does_not_stop_the_others(checkpoint, tmp_path, capsy
 def test_wrong_requests(checkpoint, tmp_path):
     with pytest.raises(MdtkError, match="give --checkpoint, or --predictions"):
         call_tool("evaluate")
-    assert distinct(["kitti_eigen", "kitti_eigen/monodepth2", "kitti_eigen/bdedepth"], "") == [
+    config = build_eval_config(load_config())
+    assert distinct(["kitti_eigen", "kitti_eigen/monodepth2", "kitti_eigen/bdedepth"], config) == [
         *("kitti_eigen", "kitti_eigen/bdedepth")
     ]
-    assert distinct(["kitti_eigen", "kitti_eigen/bdedepth"], "bdedepth") == ["kitti_eigen"]
+    config = build_eval_config(load_config(), variant="bdedepth")
+    assert distinct(["kitti_eigen", "kitti_eigen/bdedepth"], config) == ["kitti_eigen"]
     with pytest.raises(MdtkError, match=r"^--datasets names the protocol 'kitty', and there is none \(the nearest is"):
         evaluate(checkpoint, tmp_path, "--datasets", "kitty")
     model = load_model(checkpoint)
@@ -302,7 +303,13 @@ def test_another_range_writes_other_files_and_nothing_is_replaced_unasked(checkp
     evaluate(checkpoint, tmp_path, "--no_baselines", "EVAL.MAX_DEPTH", "3")
     assert {path.name for path in tmp_path.glob("sequence*.json")} == {f"{RANGED}.json", "sequence_0.001-3m.json"}
     assert {path.name for path in tmp_path.glob("summary*.txt")} == {"summary_0.001-10m.txt", "summary_0.001-3m.txt"}
+    evaluate(checkpoint, tmp_path, "--no_baselines", "--map_metrics", "regions")  # nor is the same with more beside it
+    with_more = (tmp_path / f"{RANGED}.json").read_bytes()
     capsys.readouterr()
+    assert evaluate(checkpoint, tmp_path, "--no_baselines") == 1  # which is not replaced by one with less
+    assert "map_metrics: ['regions'], now []" in capsys.readouterr().err
+    first = (tmp_path / f"{RANGED}.json").read_bytes()
+    assert first == with_more
     evaluate(checkpoint, tmp_path, "--no_baselines", "--alignment", "scale")
     message = "holds the result of another configuration (alignment: median, now scale); give --overwrite"
     assert message in capsys.readouterr().err

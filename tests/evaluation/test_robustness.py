@@ -14,6 +14,7 @@ from mdtk.evaluation.robustness import (
     BASELINE,
     BASELINE_CLEAN,
     CorruptedReader,
+    at_width,
     error_of,
     mean_corruption_error,
     mean_resilience,
@@ -60,6 +61,29 @@ def test_levels_are_the_published_ones():
         corrupt(grey, "fog", 6)
     with pytest.raises(MdtkError, match="--corruptions names the corruption 'rain', and there is none"):
         corrupt(grey, "rain", 1)
+
+
+def test_images_are_corrupted_at_the_published_size():
+    sizes = [(1242, 375), (1224, 370), (1238, 374), (1226, 370), (1241, 376)]  # all of KITTI
+    assert {at_width(Image.new("RGB", size)).size for size in sizes} == {(640, 192)}
+    assert at_width(Image.new("RGB", (128, 96))).size == (128, 96)
+
+
+def test_directions_and_fields_are_the_published_ones():
+    dot = np.zeros((101, 101, 3), np.uint8)
+    dot[50, 50] = 255
+    blurred = [np.argwhere(corrupt(dot, "motion_blur", 5, seed)[..., 0] > 0) - 50 for seed in "abcdefgh"]
+    for places in blurred:  # half a bell: it starts at the dot and goes one way, at most 45 degrees steep
+        assert np.abs(places[:, 1]).max() <= 40
+        assert min(abs(places[:, 1].min()), abs(places[:, 1].max())) == 0
+        assert (np.abs(places[:, 0]) <= np.abs(places[:, 1]) + 1).all()
+    ramp = np.tile(np.arange(200, dtype=np.uint8)[None, :, None], (100, 1, 3))
+    moved = corrupt(ramp, "elastic_transform", 5).astype(float)[10:-10, 10:-10, 0] - ramp[10:-10, 10:-10, 0]
+    # uniform noise within 0.5 rows smoothed by (1, 2) pixels has σ = 0.5/√3 · 1/√(4π·1·2), times 30
+    assert moved.std() == pytest.approx(30 * 0.5 / np.sqrt(3) / np.sqrt(8 * np.pi), rel=0.15)
+    grey = np.full((200, 200, 3), 128, np.uint8)
+    frost = np.mean([corrupt(grey, "frost", 1, seed).mean() for seed in "abc"])
+    assert frost / 255 == pytest.approx(128 / 255 + 0.4 * 0.6, abs=0.02)
 
 
 def test_errors_by_their_formulas():

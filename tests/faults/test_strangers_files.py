@@ -25,14 +25,19 @@ from mdtk.convert.formats import recognise
 from mdtk.convert.imagenet import read_h5
 from mdtk.convert.paddle import read_pdparams
 from mdtk.core.errors import LONGEST, MdtkError
+from mdtk.core.files import inside
 from mdtk.core.guard import read_json, read_text, reading
 from mdtk.core.weights import read_torch, read_weights, write_weights
 from mdtk.datasets.depth_files import read_gt_depths, read_npy
 from mdtk.datasets.image_files import open_rgb
 from mdtk.datasets.kitti_calibration import read_raw_cameras
 from mdtk.datasets.mat_file import read_mat
+from mdtk.datasets.readers.diode import Diode
+from mdtk.datasets.readers.eth3d import Eth3d
 from mdtk.datasets.readers.kitti import KittiOdom, KittiRaw
 from mdtk.datasets.readers.nyuv2 import NYUv2
+from mdtk.datasets.readers.scannet import ScanNet
+from mdtk.datasets.readers.sintel import Sintel
 from mdtk.datasets.sequence.frames import list_images
 from mdtk.datasets.sequence.video_frames import open_video
 from mdtk.evaluation.io.external import External
@@ -251,8 +256,9 @@ def test_pictures(tmp_path):
     assert "is a text" in refusal(open_video, tmp_path / "v.mp4")
 
 
-def test_names_stay_below_their_root(tmp_path):
+def test_names_stay_below_their_root(tmp_path, monkeypatch):
     root = tmp_path / "root"
+    monkeypatch.setenv("MDTK_LINKS", "inside")
     drive = root / "d" / "e" / "image_02" / "data"
     drive.mkdir(parents=True)
     Image.new("RGB", (8, 8)).save(tmp_path / "secret.png")
@@ -261,6 +267,19 @@ def test_names_stay_below_their_root(tmp_path):
         assert "leads out of" in refusal(KittiRaw(root, [line]).images, 0, [0])
     assert "leads out of" in refusal(list_images, drive)
     assert "leads out of" in refusal(NYUv2(root, ["../1.h5"]).images, 0, [0])
+    monkeypatch.delenv("MDTK_LINKS")  # the links of a data root are its user's; names are not
+    assert KittiRaw(root, ["d/e 1 l"]).images(0, [0])[0].size == (8, 8)
+    assert [path.name for path in list_images(drive)] == ["0000000001.png"]
+    assert "leads out of" in refusal(KittiRaw(root, ["../x 1 l"]).images, 0, [0])
+    for reader, line in (
+        (Diode, "../secret"),
+        (Sintel, "final/../../../secret"),
+        (ScanNet, "../x/1"),
+        (Eth3d, "../../../../x"),
+    ):
+        assert "leads out of" in refusal(reader(root, [line]).images, 0, [0])
+    (root / "p_secret.png").symlink_to(tmp_path / "secret.png")
+    assert "leads out of" in refusal(inside, root, root / "p_secret.png", "predictions")
 
 
 @pytest.mark.parametrize("tool", ["test_simple", "evaluate"])

@@ -9,7 +9,7 @@ from PIL import Image
 from mdtk.core.errors import MdtkError
 from mdtk.datasets.sequence.video_frames import read_frames
 from mdtk.inference import Predictor, predict_film
-from mdtk.inference.video import Source, _Evenly
+from mdtk.inference.video import BAR, Source, _Evenly
 from mdtk.viz import colour_table
 from mdtk.viz.film import write_film
 from tests.helpers.stand_in import StandIn
@@ -70,6 +70,22 @@ def test_a_video_keeps_its_rate(tmp_path):
     assert (faster.frames, faster.rate) == (3, 6.25)
     means = [frame[:32].mean() for frame in read_frames(tmp_path / "out.mp4")]
     np.testing.assert_allclose(means, LEVELS, atol=12)
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webm"])
+def test_a_colour_bar_says_the_range(folder, tmp_path, suffix):
+    output = tmp_path / f"out{suffix}"
+    report = predict_film(Predictor(StandIn()), Source(folder), output, width=240, bar=True)
+    assert report.size == (240, 2 * 160 + BAR)
+    frames = gif_frames(output) if suffix == ".gif" else [frame.astype(float) for frame in read_frames(output)]
+    strips = np.stack([frame[-BAR:] for frame in frames])
+    assert np.abs(strips - strips[0]).max() < 40  # steady over the film
+    brightness = strips[0, BAR // 2].mean(-1)
+    ramp = brightness[80:160]
+    assert ramp[0] + 60 < ramp[-1]  # dark is far, bright is near
+    assert (np.diff(ramp[::8]) > 0).all()
+    for words in (strips[0][:, :40], strips[0][:, -40:]):
+        assert words.min() < 100 < 200 < words.max()  # ink on paper
 
 
 def test_a_long_film_keeps_few_frames_spread_evenly():

@@ -13,6 +13,7 @@ RULE = """Frames of a scene are ordered by time. A target is taken every --every
 the frames nearest to k * step / rate seconds away, each within a quarter of a step of that time. Targets that lack a
 neighbour, and static ones (grey change below --min_motion), are left out, as are the scenes of the official test images
 where nyu_depth_v2_labeled.mat names them."""
+DOWNLOADS = ("kitti_raw", "kitti_improved", "kitti_odom", "make3d", "nyuv2", "cityscapes")
 LAYOUTS = ("kitti_raw", "kitti_odom", "nyuv2", "make3d", "cityscapes")
 
 
@@ -67,7 +68,52 @@ def _nyu_split(parser: ToolParser) -> None:
     add("--overwrite", action="store_true", help="replace existing lists")
 
 
+def _fetch(parser: ToolParser) -> None:
+    add = parser.add_argument
+    add("dataset", choices=DOWNLOADS)
+    add(
+        "--split",
+        nargs="+",
+        default=[],
+        help="lists to fetch for: eigen_zhou, odom/test_09 …, or text files; default: all",
+    )
+    add("--data_path", help="data root to fill; default: its ROOTS key")
+    add("--accept_licence", action="store_true", help="the licence that is shown is accepted")
+    add("--jpeg", action="store_true", help="turn KITTI's PNGs into the JPEGs of Monodepth2's published numbers")
+    add("--archives", help="folder where archives are, or come to lie; default: .archives in the data root")
+    add("--keep_archives", action="store_true", help="keep archives that were unpacked")
+    add("--list", action="store_true", help="print the addresses of the archives and fetch nothing")
+
+
+def _status(parser: ToolParser) -> None:
+    parser.add_argument(
+        "datasets", nargs="*", default=[], metavar="dataset", help=f"of {', '.join(DOWNLOADS)}; default: all"
+    )
+
+
 DATA_COMMANDS = (
+    Command(
+        name="fetch",
+        tool="",
+        summary="Fetches the archives of a published dataset that a list needs, checks, unpacks and converts them",
+        add_options=_fetch,
+        work="mdtk.cli.work.fetch_work",
+        examples=(
+            "kitti_raw --split eigen_zhou --jpeg --accept_licence",
+            "cityscapes --split cityscapes/test --archives ~/Downloads",
+        ),
+        details="After an interruption the same command goes on where it was. An archive that lies in --archives "
+        "already is not\nfetched. MDTK_DATA_URL names a server that has the archives instead of the publisher's. A "
+        "dataset that needs an\naccount (cityscapes) is answered with what to click.",
+    ),
+    Command(
+        name="status",
+        tool="",
+        summary="Says what of the published datasets is there, what is missing, and what to type",
+        add_options=_status,
+        work="mdtk.cli.work.status_work",
+        examples=("", "kitti_raw kitti_improved ROOTS.KITTI_RAW /data/kitti"),
+    ),
     Command(
         name="sample",
         tool="make_sample_data",

@@ -47,7 +47,7 @@ def _evaluate(parser: ToolParser) -> None:
     add("--corruptions", nargs="+", default=[], metavar="NAME", help=corruptions)
     add("--kitti_c", default="", help="folder of a published KITTI-C; default: corruptions are made on the fly, seeded")
     add("--overwrite", action="store_true", help="replace results that another configuration made")
-    add("--report", action="store_true", help="write an HTML report with pictures for each benchmark")
+    add("--report", action="store_true", help="write report.html, the page of mdtk report")
     add("--output", default="", help="folder of the results; default: evaluation/ beside the checkpoint")
 
 
@@ -58,15 +58,24 @@ def _compare(parser: ToolParser) -> None:
     parser.add_argument("--labels", nargs="+", default=[], help="names for the table, one for each argument")
     parser.add_argument("--published", action="store_true", help="add the published numbers of the protocol")
     parser.add_argument("--changed", type=int, default=5, help="how many of the images that changed most are named")
-    parser.add_argument("--pictures", default="", help="write an HTML page with pictures of these images ")
-    parser.add_argument("--saved", nargs=2, default=[], metavar=("A", "B"), help="their predictions/ folders")
-    parser.add_argument("--config", default="", help="a recipe that says where the data is, for pictures")
     parser.add_argument("--output", default="", help="also write <output>.md and <output>.tex")
+
+
+def _report(parser: ToolParser) -> None:
+    add = parser.add_argument
+    add("results", nargs="+", metavar="RESULTS", help="folders of mdtk evaluate; the first is the one looked at")
+    add("--output", default="report.html", help="one .html file that holds everything, or a folder; %(default)s")
+    add("--labels", nargs="+", default=[], help="names of the models, one for each folder")
+    add("--images", type=int, default=3, help="worst, median and best images each; 0: no pictures; %(default)s")
+    add("--config", default="", type=find_recipe, help="a recipe that says where the data is, if it has moved")
 
 
 def _odometry(parser: ToolParser) -> None:
     parser.add_argument("--checkpoint", required=True, help=f"{CHECKPOINT}; it needs a pose network")
-    parser.add_argument("--sequences", nargs="+", default=["09", "10"], help="they have a list odom/test_<sequence>")
+    names = "KITTI's, with a list odom/test_<sequence> (default: 09 10), or clips of DATA.SEQUENCE.PATHS (default: all)"
+    parser.add_argument("--sequences", nargs="+", default=[], help=names)
+    own = "the clips of DATA.SEQUENCE.PATHS with their poses; default: for a model of one's own frames"
+    parser.add_argument("--own", action=argparse.BooleanOptionalAction, default=None, help=own)
     parser.add_argument("--config", default="", type=find_recipe, help="a recipe to lay over the checkpoint's own")
     parser.add_argument("--output", default="", help="folder of the results; default: odometry/ beside the checkpoint")
 
@@ -101,13 +110,27 @@ EVALUATION_COMMANDS = (
         "differ'. Several runs of one recipe are one argument, joined by commas: a mean and a standard deviation.",
     ),
     Command(
+        name="report",
+        tool="report",
+        summary="Writes one HTML page over finished results: tables, plots, pictures, learning curves",
+        add_options=_report,
+        work="mdtk.cli.work.report_work",
+        examples=(
+            "runs/a/evaluation/last runs/b/evaluation/last --output report.html",
+            "runs/a/evaluation/last --output report/ --images 8 ROOTS.KITTI_RAW /data/kitti",
+        ),
+        details="The page works from a file without a network. Its pictures come from the predictions that\n"
+        "--save_predictions kept, else from the checkpoint that the result names; without both it has none.",
+    ),
+    Command(
         name="odometry",
         tool="evaluate_pose",
-        summary="Scores a checkpoint's pose network on KITTI odometry: 5-frame snippets, whole trajectories, plots",
+        summary="Scores a checkpoint's pose network on KITTI odometry or own clips: snippets, trajectories, plots",
         add_options=_odometry,
         work="mdtk.cli.work.odometry_work",
         examples=(
             "--checkpoint runs/odom/last.pth ROOTS.KITTI_ODOM /data/odometry",
+            "--checkpoint runs/odom/last.pth --own DATA.SEQUENCE.PATHS [walk] DATA.SEQUENCE.POSES [walk.txt]",
             "--eval_split odom_9 --load_weights_folder ~/models/mono_odom_640x192 --data_path /data/odometry",
         ),
         details="Train with DATA.TRAIN_SPLIT odom/train: the Eigen training drives overlap sequences 09 and 10.",

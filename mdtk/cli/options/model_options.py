@@ -21,7 +21,9 @@ def _convert(parser: ToolParser) -> None:
 def _export(parser: ToolParser) -> None:
     add = parser.add_argument
     add("--checkpoint", required=True, help=CHECKPOINT)
-    add("--output", type=Path, required=True, help="the .onnx file to write")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--output", type=Path, help="the file to write: .onnx, or .safetensors for the weights")
+    what.add_argument("--hub", help="folder to write with weights, recipe and a model card; hf://owner/name uploads it")
     add("--image_path", type=Path, nargs="+", default=[], help="images for the comparison; default: noise")
     add("--tolerance", type=float, default=1e-4, help="maximum difference, as a share of the maximum disparity")
     add("--static", action="store_true", help="a batch of one image, for runtimes that want every size fixed")
@@ -44,17 +46,19 @@ MODEL_COMMANDS = (
             "--input kitti_hrnet18_640x192.pth --output hrnet.pth MODEL.MAX_DEPTH 10",
         ),
         details="KEY VALUE pairs give what the files do not state, e.g. MODEL.MAX_DEPTH 10 DATA.WIDTH 1024. ImageNet\n"
-        "weights: --input HRNET_FILE --pose_input RESNET_FILE.",
+        "weights: --input HRNET_FILE --pose_input RESNET_FILE; of another timm backbone (.pth, .bin, .safetensors)\n"
+        "--input FILE MODEL.ENCODER NAME, where neither a config.json beside it nor its own name says the name.",
     ),
     Command(
         name="export",
         tool="export_onnx",
-        summary="Exports the depth network to ONNX, and checks that ONNX Runtime gives the disparity of PyTorch",
+        summary="Exports the depth network to ONNX, checked against PyTorch; or the weights, or a folder for the Hub",
         add_options=_export,
         work="mdtk.cli.work.export_work",
         keys=("PLUGINS",),
         examples=(
             "--checkpoint mono_640x192 --output mono.onnx",
+            "--checkpoint runs/my_video/best.pth --hub my_video",
             "--checkpoint runs/my_video/last.pth --output mine.onnx --static --image_path a.jpg b.jpg",
         ),
         details="Input `image`: float (B, 3, H, W), RGB in 0 … 1, at the network's size. Output `disparity`: "

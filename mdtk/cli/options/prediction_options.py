@@ -44,6 +44,7 @@ def _video(parser: ToolParser) -> None:
     add("--max_frames", type=int, default=0, help="maximum number of frames; 0: all")
     add("--fps", type=float, default=0.0, help="frames per second; 0: those of the video, 10 for a folder")
     add("--width", type=int, default=0, help="width in pixels; 0: at most 480 for a GIF, 960 for a video")
+    add("--colour_bar", action="store_true", help="a bar below the film that says which disparity has which colour")
 
 
 def network_options_without_size(parser: ToolParser) -> None:
@@ -60,7 +61,7 @@ PREDICTION_COMMANDS = (
         summary="Predicts disparity and depth for an image or a folder of images",
         add_options=_predict,
         work="mdtk.cli.work.predict_work",
-        keys=("PLUGINS",),
+        keys=("PLUGINS", "TF32", "CUDNN_BENCHMARK", "DETERMINISTIC"),
         examples=(
             "--image_path street.jpg --checkpoint mono_640x192",
             "--image_path images/ --model_name mono+stereo_640x192 --ext png --pred_metric_depth",
@@ -76,11 +77,12 @@ PREDICTION_COMMANDS = (
         summary="Predicts the frames of a folder or a video, and writes a film of the input above its disparity",
         add_options=_video,
         work="mdtk.cli.work.video_work",
-        keys=("PLUGINS",),
+        keys=("PLUGINS", "TF32", "CUDNN_BENCHMARK", "DETERMINISTIC"),
         examples=(
             "--image_path drive.mp4 --checkpoint mono_640x192 --output drive.webm",
             "--image_path frames/ --checkpoint runs/my_video/last.pth --output frames.gif --stride 2",
         ),
-        details="All frames share one range of colours.",
+        details="All frames share one range of colours: from the minimum to the 95th percentile of the disparity of\n"
+        "the whole film, so that colours do not flicker.",
     ),
 )

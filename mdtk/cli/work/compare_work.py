@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from mdtk.config import load_config
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import write_text
-from mdtk.datasets.catalogue import build_eval_reader
 from mdtk.evaluation.comparison import (
     changed_most,
     check_comparable,
@@ -18,7 +16,6 @@ from mdtk.evaluation.comparison import (
     published_lines,
     read_result,
 )
-from mdtk.evaluation.comparison_report import write_comparison
 from mdtk.evaluation.scoring.protocols import get_protocol
 
 
@@ -45,11 +42,4 @@ def main(args: argparse.Namespace) -> int:
         write_text(f"{args.output}.md", markdown(lines, args.metrics))
         write_text(f"{args.output}.tex", latex(lines, args.metrics))
         print(f"wrote {args.output}.md, {args.output}.tex")
-    if args.pictures:
-        if len(args.saved) != 2 or len(firsts) < 2:
-            raise MdtkError("--pictures needs two results and --saved with their predictions/ folders")
-        reader = build_eval_reader(protocol.dataset, load_config(args.config or None, args.overrides), protocol.split)
-        pair = (firsts[0], firsts[1])
-        page = write_comparison(args.pictures, protocol, reader, pair, args.saved, args.metrics[0], args.changed)
-        print(f"wrote {page}")
     return 0

@@ -8,7 +8,9 @@ from pathlib import Path
 import torch
 
 from mdtk.cli.checkpoints import native_checkpoint
+from mdtk.cli.work.card_work import export_card, export_weights
 from mdtk.config import load_config
+from mdtk.core.safetensors_files import SUFFIX
 from mdtk.datasets.image_files import open_rgb, resize
 from mdtk.inference.onnx_file import export_onnx, require
 from mdtk.models import LoadedModel, load_model
@@ -17,8 +19,12 @@ from mdtk.models import LoadedModel, load_model
 def main(args: argparse.Namespace) -> None:
     """Does what the command line asks."""
     load_config(None, args.overrides)  # imports the plugins
-    require()
     model = load_model(native_checkpoint(args.checkpoint))
+    if args.hub:
+        return export_card(model, args.hub)
+    if args.output.suffix == SUFFIX:
+        return export_weights(model, args.output)
+    require()
     parity = export_onnx(model, args.output, images_for(model, args.image_path), args.tolerance, args.static)
     print(f"ONNX Runtime against PyTorch on {parity.images} images: maximum difference {parity.absolute:.2g}")
     print(f"  ({parity.relative:.2g} of the maximum disparity)")

@@ -6,6 +6,7 @@ import argparse
 
 from mdtk.cli.checkpoints import native_checkpoint, resized
 from mdtk.config import load_config
+from mdtk.config.machine import apply_float_settings
 from mdtk.core.distributed import pick_device
 from mdtk.inference import Predictor, Saves, depth_scale, predict_images, write_sheet
 from mdtk.models import load_model
@@ -13,7 +14,7 @@ from mdtk.models import load_model
 
 def main(args: argparse.Namespace) -> None:
     """Does what the command line asks."""
-    load_config(None, args.overrides)  # imports the plugins
+    apply_float_settings(load_config(None, args.overrides))  # which imports the plugins
     device = pick_device(args.device)
     model = resized(load_model(native_checkpoint(args.checkpoint), device), args.height, args.width)
     scale = depth_scale(model.cfg, args.scale)

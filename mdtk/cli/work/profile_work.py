@@ -7,7 +7,9 @@ import dataclasses
 import json
 
 from mdtk.config import load_config
+from mdtk.config.machine import apply_float_settings
 from mdtk.core.distributed import pick_device
+from mdtk.core.environment import float_settings
 from mdtk.core.files import write_text
 from mdtk.inference.profile import classifier_parameters, part_costs, profile_system
 from mdtk.models.system import build_model
@@ -16,6 +18,7 @@ from mdtk.models.system import build_model
 def main(args: argparse.Namespace) -> None:
     """Does what the command line asks."""
     cfg = load_config(args.config, [*args.overrides, "MODEL.PRETRAINED", "false"])  # costs do not depend on values
+    apply_float_settings(cfg)
     system = build_model(cfg)
     costs = part_costs(system, cfg.DATA.HEIGHT, cfg.DATA.WIDTH)
     print(f"one image of {cfg.DATA.WIDTH}x{cfg.DATA.HEIGHT}")
@@ -37,6 +40,11 @@ def main(args: argparse.Namespace) -> None:
             f"{speed.repeats} runs after {speed.warmup} of warm-up"
         )
     if args.output:
-        report = {"parts": costs, "classifier_parameters_left_out": head, "speeds": speeds}
+        report = {
+            "parts": costs,
+            "classifier_parameters_left_out": head,
+            "speeds": speeds,
+            "float_settings": float_settings(),
+        }
         write_text(args.output, json.dumps(report, default=dataclasses.asdict, indent=2) + "\n")
         print(f"wrote {args.output}")

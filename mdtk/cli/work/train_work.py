@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import sys
-from collections.abc import Sequence
 
 from mdtk.cli.checkpoints import native_checkpoint
 from mdtk.config import load_config
@@ -27,13 +27,4 @@ def main(args: argparse.Namespace) -> int:
         return launch([sys.executable, *sys.argv], args.nproc)
     if not args.config and launched_as_main():
         print(f"no --config given: training the sample recipe {SAMPLE}", flush=True)
-    return train(load_config(recipe, native_weights(args.overrides)))
-
-
-def native_weights(overrides: Sequence[str]) -> list[str]:
-    """The pairs, with the MODEL.WEIGHTS of a published checkpoint replaced by its conversion."""
-    words = list(overrides)
-    for place in range(0, len(words), 2):
-        if words[place] == "MODEL.WEIGHTS" and words[place + 1]:
-            words[place + 1] = str(native_checkpoint(words[place + 1], partial=True))
-    return words
+    return train(load_config(recipe, args.overrides), functools.partial(native_checkpoint, partial=True))

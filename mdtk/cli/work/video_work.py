@@ -6,6 +6,7 @@ import argparse
 
 from mdtk.cli.checkpoints import native_checkpoint
 from mdtk.config import load_config
+from mdtk.config.machine import apply_float_settings
 from mdtk.core.distributed import pick_device
 from mdtk.core.errors import MdtkError
 from mdtk.inference import Predictor, predict_film
@@ -16,7 +17,7 @@ from mdtk.viz.film import check_suffix
 
 def main(args: argparse.Namespace) -> None:
     """Does what the command line asks."""
-    load_config(None, args.overrides)  # imports the plugins
+    apply_float_settings(load_config(None, args.overrides))  # which imports the plugins
     for name, minimum in (("stride", 1), ("max_frames", 0), ("fps", 0), ("width", 0)):
         if getattr(args, name) < minimum:
             raise MdtkError(f"--{name} is {getattr(args, name)}; it must be at least {minimum}")
@@ -25,7 +26,7 @@ def main(args: argparse.Namespace) -> None:
     device = pick_device(args.device)
     predictor = Predictor(load_model(native_checkpoint(args.checkpoint), device), device, args.post_process)
     source = Source(args.image_path, args.stride, args.max_frames)
-    report = predict_film(predictor, source, args.output, args.fps, args.width)
+    report = predict_film(predictor, source, args.output, args.fps, args.width, args.colour_bar)
     width, height = report.size
     print(f"{report.frames} frames of {width}x{height} at {report.rate:g} per second")
     print(f"colours from disparity {report.range[0]:.4g} (dark) to {report.range[1]:.4g} (bright), in the model's unit")

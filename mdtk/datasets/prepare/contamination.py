@@ -13,15 +13,14 @@ import torch
 from yacs.config import CfgNode
 
 from mdtk.config import data_sets, dump
-from mdtk.core.errors import MdtkError
+from mdtk.core.errors import MdtkError, one_line
+from mdtk.core.guard import TEXT_LIMIT, reading
 from mdtk.datasets import compact_splits
-from mdtk.datasets.catalogue import DATASETS, build_reader
+from mdtk.datasets.catalogue import DATASETS, build_reader, related
 from mdtk.datasets.prepare.leaks import frame_key
 from mdtk.datasets.reader import DatasetReader
 from mdtk.datasets.splits import as_text, text_sha256
 
-# Datasets whose images are partly the same ones; every other dataset shares images with itself alone
-FAMILIES = (("kitti_raw", "kitti_odom"), ("cityscapes", "cityscapes_prepared"))
 NO_LISTS = ("sequence",)  # datasets whose lines are no lists of files that another machine knows
 # Published training lists that hold test frames, by name of their compact form: what is known of them
 BAD_LISTS = {
@@ -54,13 +53,14 @@ class TrainList:
 
 def unpack(stored: Mapping[str, Any]) -> TrainList:
     """The list of `TrainList.pack`. Raises `MdtkError` where it is torn."""
-    try:
-        lines = tuple(zlib.decompress(stored["lines"].numpy().tobytes()).decode().splitlines())
-        found = TrainList(stored["dataset"], stored["name"], stored["sha256"], lines, tuple(stored["sources"]))
-    except (KeyError, AttributeError, zlib.error, UnicodeDecodeError) as error:
-        raise MdtkError(
-            f"the checkpoint's training list cannot be read ({error!r}); write the checkpoint again"
-        ) from error
+    with reading("the checkpoint", "training list", "write the checkpoint again"):
+        packed = zlib.decompressobj()
+        text = packed.decompress(stored["lines"].numpy().tobytes(), TEXT_LIMIT)
+        if packed.unconsumed_tail:
+            raise ValueError(f"it unpacks to more than {TEXT_LIMIT >> 20} MB")
+        lines = tuple(text.decode().splitlines())
+        dataset, name, sha256 = (one_line(str(stored[key])) for key in ("dataset", "name", "sha256"))
+        found = TrainList(dataset, name, sha256, lines, tuple(int(offset) for offset in stored["sources"]))
     if text_sha256(lines) != found.sha256:
         raise MdtkError(f"the checkpoint's training list {found.name} is not the one of its checksum; write it again")
     return found
@@ -102,13 +102,13 @@ def contamination(lists: Sequence[TrainList], test: DatasetReader, indices: Sequ
     """
     if not lists:
         return {"text": "the training list is not known"}
-    related = next((family for family in FAMILIES if test.key in family), (test.key,))
-    used = [one for one in lists if one.dataset in related and one.dataset not in NO_LISTS]
+    family = related(test.key)
+    used = [one for one in lists if one.dataset in family and one.dataset not in NO_LISTS]
     names = ", ".join(f"{one.name} of {one.dataset}" for one in lists)
     facts: dict[str, object] = {
         "training_lists": [{"dataset": one.dataset, "name": one.name, "sha256": one.sha256} for one in lists]
     }
-    if any(one.dataset in NO_LISTS and one.dataset in related for one in lists):
+    if any(one.dataset in NO_LISTS and one.dataset in family for one in lists):
         return {"text": "not known: frames of one's own have no list to compare", **facts}
     keys = [frame_key(test, index) for index in indices]
     entries = set().union(*(_frames(one, test) for one in used)) if used else set()

@@ -37,7 +37,7 @@ class Diode(ScannedReader):
 
     def ground_truth(self, index: int, kind: str = "") -> np.ndarray:
         """Depth (H, W) float32 in metres, 0 where the mask says that it is not valid."""
-        stem = self.root / self.lines[index]
+        stem = self.inside(self.root / self.lines[index])
         depth, mask = (
             np.squeeze(
                 load_array(require_file(Path(f"{stem}_{name}.npy"), "ground truth", "extract DIODE's val again"))

@@ -39,13 +39,13 @@ class Eth3d(ScannedReader):
         """Depth (H, W) float32 in metres, 0 where unknown."""
         scene, _, name = self.lines[index].partition("/")
         path = self.root / "depth" / scene / "ground_truth_depth" / "dslr_images" / f"{name}.JPG"
-        stored = np.fromfile(require_file(path, "ground truth", HINT), "<f4")
-        if stored.size == SIZE[0] * SIZE[1]:
+        size = require_file(self.inside(path), "ground truth", HINT).stat().st_size
+        if size == 4 * SIZE[0] * SIZE[1]:
             shape = SIZE
         else:
-            width, height = open_rgb(self.image_file(self.lines[index])).size
+            width, height = open_rgb(self.files(index, [0])[0]).size
             shape = (height, width)
-        if stored.size != shape[0] * shape[1]:
-            raise MdtkError(f"{path}: holds {stored.size} values, not those of {shape[1]}x{shape[0]} pixels; {HINT}")
-        depth = stored.reshape(shape)
+        if size != 4 * shape[0] * shape[1]:
+            raise MdtkError(f"{path}: has {size} bytes, not the floats of {shape[1]}x{shape[0]} pixels; {HINT}")
+        depth = np.fromfile(path, "<f4").reshape(shape)
         return np.where(np.isfinite(depth), depth, 0).astype(np.float32)

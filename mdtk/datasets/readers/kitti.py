@@ -192,6 +192,11 @@ class KittiRaw(_KittiReader):
         choices = [self.root / folder / inner for folder in (entry.folder, drive, f"train/{drive}", f"val/{drive}")]
         return self.inside(next((path for path in choices if is_file(path)), choices[0]))
 
+    def ground_truth_files(self, index: int, kind: str = "") -> list[Path]:
+        if self.entry(index).folder == BENCHMARK:
+            return []
+        return [self.improved_path(index) if kind == "improved" else self.velodyne_path(index)]
+
     def static_names(self) -> frozenset[str]:
         """Entries whose frame is in the list of static frames: that of the data root, else the published one."""
         static = load_static_frames(self.root)

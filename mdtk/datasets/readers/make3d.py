@@ -54,8 +54,10 @@ class Make3D(DatasetReader):
         return intrinsics(FOCAL[0] * SIZE[0], FOCAL[1] * SIZE[1], centre[0] - BOX[0], centre[1] - BOX[1])
 
     def ground_truth(self, index: int, kind: str = "") -> np.ndarray:
-        path = self.root / "Gridlaserdata" / f"depth_sph_corr-{self.lines[index]}.mat"
-        return read_grid(self.inside(path))[ROWS]
+        return read_grid(self.ground_truth_files(index)[0])[ROWS]
+
+    def ground_truth_files(self, index: int, kind: str = "") -> list[Path]:
+        return [self.inside(self.root / "Gridlaserdata" / f"depth_sph_corr-{self.lines[index]}.mat")]
 
 
 def read_grid(path: Path) -> np.ndarray:

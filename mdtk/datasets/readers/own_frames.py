@@ -1,4 +1,4 @@
-"""The user's own frames: folders of images or video files, the intrinsics in pixels, and depth PNGs if any.
+"""The user's own frames: folders of images or video files, the intrinsics in pixels, depth PNGs and poses if any.
 
 Frames are numbered from 0, in natural order of their file names or in the order of the video. With a STRIDE of s an
 offset of 1 means s frames, and the targets of `train`, `val` and `all` are s frames apart.
@@ -15,7 +15,7 @@ from PIL import Image
 
 from mdtk.config.sections import SequenceSection
 from mdtk.core.errors import MdtkError
-from mdtk.core.files import resolve_data
+from mdtk.core.files import is_file, resolve_data
 from mdtk.datasets.catalogue import dataset_reader
 from mdtk.datasets.image_files import open_rgb, read_grey_png
 from mdtk.datasets.reader import DatasetReader, DataSource, Offset
@@ -24,6 +24,7 @@ from mdtk.datasets.sequence.frames import list_frames
 from mdtk.datasets.sequence.video_frames import VIDEO_SUFFIXES, extract_frames
 from mdtk.geometry.camera import intrinsics
 
+POSES = "poses.txt"  # beside the frames, where DATA.SEQUENCE.POSES names no files
 NOMINAL_FOCAL = 0.8  # assumed focal length over image width of an unknown camera: 64 degrees across, like a phone's
 
 
@@ -135,6 +136,21 @@ class SequenceReader(DatasetReader):
         hint = "evaluate on a text list of frames that have one"
         return read_grey_png(self.depth_file(index), "depth PNG", hint, eight_bits=True) / np.float32(self.depth_scale)
 
+    def pose(self, index: int, offset: int = 0) -> np.ndarray:
+        """See `DatasetReader.pose`; `offset` counts strides."""
+        clip, frame = self.entries[index]
+        return self.clips[clip].pose(frame + offset * self.stride)
+
+    def pairs_of(self, name: str) -> SequenceReader:
+        """A reader of one whole clip: each frame, in strides, that has a next one."""
+        place = next((place for place, clip in enumerate(self.clips) if clip.name == name), -1)
+        if place < 0:
+            known = ", ".join(clip.name for clip in self.clips)
+            raise MdtkError(f"there is no clip {name} in DATA.SEQUENCE.PATHS; there are {known}")
+        frames = range(0, len(self.clips[place].frames) - self.stride, self.stride)
+        entries = [(place, frame) for frame in frames]
+        return SequenceReader(self.clips, entries, self.camera, self.stride, self.depth_scale, self._static)
+
     def static_names(self) -> frozenset[str]:
         """Names of the entries below DATA.SEQUENCE.MIN_MOTION; `train` and `val` hold none."""
         return self._static
@@ -155,21 +171,29 @@ def _camera(sequence: SequenceSection, needed: bool) -> Camera | None:
 
 def _clips(source: DataSource) -> list[Clip]:
     sequence, base = source.sequence, resolve_data(source.root) if source.root else None
-    if sequence.depth and len(sequence.depth) != len(sequence.paths):
+    paths = [base / path if base else resolve_data(path) for path in sequence.paths]
+    depths = _beside(sequence.depth, paths, base, "DEPTH", "folders")
+    poses = _beside(sequence.poses, paths, base, "POSES", "files")
+    for depth in depths:
+        if depth is not None and not depth.is_dir():
+            raise MdtkError(f"depth folder not found: {depth}; correct DATA.SEQUENCE.DEPTH or leave it empty")
+    if not sequence.poses:
+        poses = [path / POSES if is_file(path / POSES) else None for path in paths]
+    return [
+        Clip(name, tuple(_frames(path)), depth, pose)
+        for name, path, depth, pose in zip(unique_names(paths), paths, depths, poses, strict=True)
+    ]
+
+
+def _beside(given: Sequence[str], paths: Sequence[Path], base: Path | None, key: str, what: str) -> list[Path | None]:
+    """What a key names for each of PATHS; nothing for all where it is empty. Another number of them is an error."""
+    if given and len(given) != len(paths):
         raise MdtkError(
-            f"DATA.SEQUENCE.DEPTH names {len(sequence.depth)} folders for {len(sequence.paths)} DATA.SEQUENCE.PATHS; "
+            f"DATA.SEQUENCE.{key} names {len(given)} {what} for {len(paths)} DATA.SEQUENCE.PATHS; "
             "give one for each path"
         )
-    paths = [base / path if base else resolve_data(path) for path in sequence.paths]
-    depths = [base / path if base else resolve_data(path) for path in sequence.depth]
-    for depth in depths:
-        if not depth.is_dir():
-            raise MdtkError(f"depth folder not found: {depth}; correct DATA.SEQUENCE.DEPTH or leave it empty")
-    folders: list[Path] | list[None] = depths or [None] * len(paths)
-    return [
-        Clip(name, tuple(_frames(path)), depth)
-        for name, path, depth in zip(unique_names(paths), paths, folders, strict=True)
-    ]
+    found: list[Path | None] = [base / path if base else resolve_data(path) for path in given]
+    return found or [None] * len(paths)
 
 
 def _frames(path: Path) -> list[Path]:

@@ -37,14 +37,14 @@ class ScanNet(ScannedReader):
 
     def ground_truth(self, index: int, kind: str = "") -> np.ndarray:
         """Depth (H, W) float32 in metres, 0 where unknown."""
-        path = Path(f"{self._file(self.lines[index], 'depth')}.png")
+        path = self.inside(Path(f"{self._file(self.lines[index], 'depth')}.png"))
         return read_grey_png(path, "ground truth", HINT) / np.float32(MILLIMETRES)
 
     def intrinsics(self, index: int, size: tuple[int, int]) -> np.ndarray:
         scene = self.lines[index].partition("/")[0]
         name = "intrinsic_depth.txt" if size == (640, 480) else "intrinsic_color.txt"
-        return read_numbers(self.root / scene / "intrinsic" / name, (4, 4), "intrinsics")[:3, :3]
+        return read_numbers(self.inside(self.root / scene / "intrinsic" / name), (4, 4), "intrinsics")[:3, :3]
 
-    def pose(self, index: int) -> np.ndarray:
-        """See `ScannedReader.pose`."""
-        return read_numbers(Path(f"{self._file(self.lines[index], 'pose')}.txt"), (4, 4), "a pose")
+    def pose(self, index: int, offset: int = 0) -> np.ndarray:
+        """See `DatasetReader.pose`."""
+        return read_numbers(self.inside(Path(f"{self._file(self.lines[index], 'pose')}.txt")), (4, 4), "a pose")

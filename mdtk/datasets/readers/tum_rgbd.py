@@ -6,17 +6,15 @@ import functools
 from pathlib import Path
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from mdtk.core.errors import MdtkError
-from mdtk.core.files import require_file
 from mdtk.datasets.catalogue import dataset_reader
 from mdtk.datasets.image_files import read_grey_png
-from mdtk.datasets.scanned import ScannedReader, read_numbers
+from mdtk.datasets.pose_files import NEAREST, read_trajectory
+from mdtk.datasets.scanned import ScannedReader
 from mdtk.geometry.camera import intrinsics
 
 SCALE = 5000.0  # stored value of one metre
-NEAREST = 0.02  # seconds between the times of an image and of its depth, as the benchmark's own tool has it
 CAMERAS = {  # fx, fy, cx, cy of the benchmark's page, by the number in a sequence's name
     "freiburg1": (517.3, 516.5, 318.6, 255.3),
     "freiburg2": (520.9, 521.0, 325.1, 249.7),
@@ -26,14 +24,16 @@ CAMERAS = {  # fx, fy, cx, cy of the benchmark's page, by the number in a sequen
 
 @functools.lru_cache(maxsize=64)
 def _times(folder: Path) -> tuple[np.ndarray, tuple[Path, ...]]:
-    paths = sorted(folder.glob("*.png"), key=lambda path: float(path.stem))
-    return np.array([float(path.stem) for path in paths]), tuple(paths)
+    paths = sorted(folder.glob("*.png"), key=lambda path: seconds(path.stem, path))
+    return np.array([seconds(path.stem, path) for path in paths]), tuple(paths)
 
 
-@functools.lru_cache(maxsize=64)
-def _trajectory(path: Path) -> np.ndarray:
-    rows = np.loadtxt(require_file(path, "trajectory", "extract the sequence again"), ndmin=2)
-    return read_numbers(path, (len(rows), 8), "a trajectory (time tx ty tz qx qy qz qw)")
+def seconds(text: str, origin: object) -> float:
+    """The time in a file's name or a line of a list; `origin` is named where it is none."""
+    try:
+        return float(text)
+    except ValueError as error:
+        raise MdtkError(f"{origin}: {text} is no time in seconds; the benchmark names files by it") from error
 
 
 @dataset_reader("tum_rgbd")
@@ -48,7 +48,7 @@ class TumRgbd(ScannedReader):
         found = []
         for path in root.glob("*/rgb/*.png"):
             times, _ = _times(path.parents[1] / "depth")
-            if times.size and np.abs(times - float(path.stem)).min() <= NEAREST:
+            if times.size and np.abs(times - seconds(path.stem, path)).min() <= NEAREST:
                 found.append(f"{path.parts[-3]}/{path.stem}")
         return found
 
@@ -59,22 +59,21 @@ class TumRgbd(ScannedReader):
     def ground_truth(self, index: int, kind: str = "") -> np.ndarray:
         """Depth (H, W) float32 in metres of the depth image nearest in time, 0 where unknown."""
         sequence, _, time = self.lines[index].partition("/")
-        times, paths = _times(self.root / sequence / "depth")
-        if not times.size or np.abs(times - float(time)).min() > NEAREST:
+        times, paths = _times(self.inside(self.root / sequence / "depth"))
+        now = seconds(time, self.lines[index])
+        if not times.size or np.abs(times - now).min() > NEAREST:
             raise MdtkError(f"{self.lines[index]}: no depth image within {NEAREST} s; take the frame off the list")
-        path = paths[int(np.abs(times - float(time)).argmin())]
+        path = self.inside(paths[int(np.abs(times - now).argmin())])
         return read_grey_png(path, "ground truth", "extract the sequence again") / np.float32(SCALE)
 
     def intrinsics(self, index: int, size: tuple[int, int]) -> np.ndarray:
         name = next((name for name in CAMERAS if name in self.lines[index]), "freiburg1")
         return intrinsics(*CAMERAS[name])
 
-    def pose(self, index: int) -> np.ndarray:
-        """See `ScannedReader.pose`; that of the trajectory's nearest time."""
+    def pose(self, index: int, offset: int = 0) -> np.ndarray:
+        """See `DatasetReader.pose`; that of the trajectory's nearest time."""
         sequence, _, time = self.lines[index].partition("/")
-        rows = _trajectory(self.root / sequence / "groundtruth.txt")
-        row = rows[int(np.abs(rows[:, 0] - float(time)).argmin())]
-        world_T_camera = np.eye(4)
-        world_T_camera[:3, :3] = Rotation.from_quat(row[4:]).as_matrix()
-        world_T_camera[:3, 3] = row[1:4]
-        return world_T_camera
+        times, world_T_camera = read_trajectory(self.inside(self.root / sequence / "groundtruth.txt"))
+        if times is None:
+            raise MdtkError(f"{self.root / sequence}/groundtruth.txt: has no times; extract the sequence again")
+        return np.asarray(world_T_camera[int(np.abs(times - seconds(time, self.lines[index])).argmin())])

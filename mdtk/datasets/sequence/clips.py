@@ -11,6 +11,7 @@ import numpy as np
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import is_file, resolve_data
 from mdtk.core.guard import read_text
+from mdtk.datasets.pose_files import frame_poses
 from mdtk.datasets.sequence.frames import grey_stack, motion
 from mdtk.geometry.camera import intrinsics, resize_K
 
@@ -20,11 +21,21 @@ SPLITS = ("train", "val", "all")
 
 @dataclass(frozen=True)
 class Clip:
-    """A sequence: its unique name, its frames in order, and the folder of its depth PNGs, if any."""
+    """A sequence: its unique name, its frames in order, and the folder of its depth PNGs and file of poses, if any."""
 
     name: str
     frames: tuple[Path, ...]
     depth: Path | None = None
+    poses: Path | None = None
+
+    def pose(self, frame: int) -> np.ndarray:
+        """world_T_camera (4, 4) of a frame in metres. Raises `MdtkError` where there is none."""
+        if self.poses is None:
+            raise MdtkError(f"{self.name} has no poses; name a file in DATA.SEQUENCE.POSES, or put poses.txt beside it")
+        found = frame_poses(self.poses, [path.stem for path in self.frames])
+        if not 0 <= frame < len(found) or np.isnan(found[frame]).any():
+            raise MdtkError(f"{self.poses}: no pose of frame {frame} of {self.name}; evaluate frames that have one")
+        return np.asarray(found[frame])
 
 
 @dataclass(frozen=True)

@@ -28,10 +28,10 @@ def natural_key(text: str) -> list[tuple[int, int, str]]:
 def list_images(folder: Path, suffixes: Sequence[str] = IMAGE_SUFFIXES) -> list[Path]:
     """The image files directly in `folder` without hidden ones, in natural order (see `natural_key`).
 
-    Raises `MdtkError` for a link to a file outside the folder.
+    Raises `MdtkError` for a link to a file outside the folder where MDTK_LINKS says so (see `files.inside`).
     """
     found = [
-        inside(folder, path, "folder of images") if path.is_symlink() else path
+        inside(folder, path, "folder of images", links=True) if path.is_symlink() else path
         for path in folder.iterdir()
         if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
     ]

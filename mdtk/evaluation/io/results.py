@@ -7,9 +7,11 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import atomic_write, write_text
+from mdtk.core.guard import read_json
 from mdtk.evaluation.io.external import file_stem
 from mdtk.evaluation.scoring.evaluator import Evaluation
 from mdtk.evaluation.scoring.metrics import METRICS
@@ -133,7 +135,7 @@ def write_csv(path: Path, evaluations: Sequence[Evaluation]) -> None:
         for one in evaluations:
             for row in one.rows:
                 values = [repr(row.metrics[metric]) for metric in metrics]
-                scale = [row.valid_pixels, repr(row.scale), repr(row.shift), row.height, row.width]
+                scale = [row.valid_pixels, repr(float(row.scale)), repr(float(row.shift)), row.height, row.width]
                 writer.writerow([cell(one.predictor), row.index, cell(row.name), cell(row.recording), *values, *scale])
 
 
@@ -155,17 +157,26 @@ def check_overwrite(folder: Path, protocol: Protocol, configuration: Mapping[str
     path = folder / f"{result_stem(protocol)}.json"
     if not path.is_file():
         return
-    try:
-        stored = json.loads(path.read_text(encoding="utf-8")).get("configuration", {})
-    except ValueError as error:
-        raise MdtkError(f"{path}: is no result ({error}); give --overwrite to replace it") from error
+    stored = read_facts(path, "give --overwrite to replace it").get("configuration", {})
     changed = [key for key, value in configuration.items() if stored.get(key) != value]
+    if changed == ["map_metrics"] and set(stored.get("map_metrics") or ()) < set(configuration["map_metrics"]):  # type: ignore[call-overload]
+        return  # the same result with more beside it
     if changed:
         key = changed[0]
         raise MdtkError(
             f"{path} holds the result of another configuration ({key}: {stored.get(key)}, now {configuration[key]}); "
             "give --overwrite to replace it, or another --output"
         )
+
+
+def read_facts(path: Path, advice: str = "evaluate again") -> dict[str, Any]:
+    """The JSON of a result, by `to_json`. Raises `MdtkError`, which ends with `advice`, for another content."""
+    stored = read_json(path, "result", advice)
+    mappings = [stored, *(stored.get(key, {}) for key in ("configuration", "results") if isinstance(stored, dict))]
+    mappings += list(mappings[-1].values()) if isinstance(stored, dict) and isinstance(mappings[-1], dict) else []
+    if not all(isinstance(one, dict) for one in mappings):
+        raise MdtkError(f"{path}: is no result of this tool; {advice}")
+    return dict(stored)
 
 
 def write_results(folder: Path, evaluations: Sequence[Evaluation]) -> list[Path]:

@@ -1,11 +1,11 @@
-"""Odometry of a pose network on KITTI: predicted motions, errors, files. tools/evaluate_pose.py calls `run`."""
+"""Odometry of a pose network, on KITTI or on own clips with poses. tools/evaluate_pose.py calls `run`."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -17,13 +17,16 @@ from yacs.config import CfgNode
 
 from mdtk import viz
 from mdtk.config import load_config
+from mdtk.config.machine import apply_float_settings
 from mdtk.core import distributed
 from mdtk.core.environment import float_settings, versions
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import atomic_write, write_text
 from mdtk.datasets.reader import DatasetReader
 from mdtk.datasets.readers.kitti import KittiOdom
+from mdtk.datasets.readers.own_frames import SequenceReader
 from mdtk.evaluation.eval_config import EvalConfig, build_eval_config, merged_config
+from mdtk.evaluation.io.external import file_stem
 from mdtk.evaluation.io.results import align_columns
 from mdtk.evaluation.odometry import trajectories as odometry
 from mdtk.evaluation.odometry.trajectory_plot import plot_trajectories
@@ -32,6 +35,7 @@ from mdtk.inference.predict import FrameReader, read_frames
 from mdtk.models import load_model
 
 PairModel = Callable[[Tensor, Tensor], Tensor]  # images (B, 3, H, W) of frames i and i+1 → next_T_this (B, 4, 4)
+PUBLISHED = ("09", "10")  # KITTI's sequences that papers print
 MODEL, STRAIGHT, TRUTH = "model", "straight ahead", "ground truth"
 
 
@@ -87,6 +91,23 @@ def ground_truth_poses(reader: KittiOdom) -> np.ndarray:
     return poses[first.frame : first.frame + len(entries) + 1]
 
 
+def own_poses(reader: SequenceReader) -> np.ndarray:
+    """Global poses (len(reader) + 1, 4, 4) of one clip's entries and of the frame after the last."""
+    indices = range(len(reader))
+    return np.stack([*(reader.pose(index) for index in indices), reader.pose(len(reader) - 1, 1)])
+
+
+def open_sequences(config: EvalConfig, own: bool, names: Sequence[str]) -> Iterator[tuple[str, DatasetReader]]:
+    """(name, reader) of each sequence: of KITTI odometry (default 09, 10), or the user's own clips (default: all)."""
+    if own:
+        whole = cast(SequenceReader, config.open_reader("sequence", "all"))
+        for name in names or [clip.name for clip in whole.clips]:
+            yield name, whole.pairs_of(name)
+        return
+    for name in (name.zfill(2) for name in names or PUBLISHED):  # 9 is 09
+        yield name, config.open_reader("kitti_odom", f"odom/test_{name}")
+
+
 def measure(predictor: str, gt_world_T_camera: np.ndarray, motions: np.ndarray) -> tuple[PoseErrors, np.ndarray]:
     """The errors of predicted motions (N−1, 4, 4), and the aligned global poses (N, 4, 4)."""
     ates = odometry.snippet_ates(gt_world_T_camera, motions)
@@ -114,11 +135,22 @@ def straight_motions(count: int) -> np.ndarray:
     return motions
 
 
-def run(checkpoint: str, sequences: Sequence[str], config: str, overrides: Sequence[str], output: str) -> None:
-    """Evaluates a checkpoint's pose network on the named sequences, prints a table, writes JSON, poses and plots."""
+def run(
+    checkpoint: str,
+    sequences: Sequence[str],
+    config: str,
+    overrides: Sequence[str],
+    output: str,
+    own: bool | None = None,
+) -> None:
+    """Evaluates a checkpoint's pose network on the named sequences, prints a table, writes JSON, poses and plots.
+
+    `own` says whether these are the clips of DATA.SEQUENCE.PATHS; None: for a model of one's own frames they are.
+    """
     with distributed.process_group(load_config(config or None, overrides).DEVICE) as device:
         model = load_model(checkpoint, device)
         cfg = merged_config(model, config, overrides)
+        apply_float_settings(cfg)
         evaluation = build_eval_config(
             cfg,
             baselines=False,
@@ -126,7 +158,7 @@ def run(checkpoint: str, sequences: Sequence[str], config: str, overrides: Seque
             provenance={"checkpoint": str(model.path), "checkpoint_sha256": model.checksum},
         )
         predictor = build_motion_predictor(cfg, model.system.relative_pose, device)
-        evaluate_sequences(evaluation, predictor, sequences)
+        evaluate_sequences(evaluation, predictor, sequences, cfg.DATA.NAME == "sequence" if own is None else own)
 
 
 def build_motion_predictor(cfg: CfgNode, model: PairModel, device: torch.device | str) -> MotionPredictor:
@@ -134,15 +166,16 @@ def build_motion_predictor(cfg: CfgNode, model: PairModel, device: torch.device 
     return MotionPredictor(model, cfg.DATA.HEIGHT, cfg.DATA.WIDTH, device, cfg.DATA.WORKERS)
 
 
-def evaluate_sequences(config: EvalConfig, predictor: MotionPredictor, sequences: Sequence[str]) -> None:
-    """Predicts and measures the named sequences of KITTI odometry; the results are written to `config.folder`."""
+def evaluate_sequences(
+    config: EvalConfig, predictor: MotionPredictor, sequences: Sequence[str], own: bool = False
+) -> None:
+    """Predicts and measures sequences, see `open_sequences`; the results are written to `config.folder`."""
     results: dict[str, list[PoseErrors]] = {}
-    for sequence in (name.zfill(2) for name in sequences):  # 9 is 09
-        reader = cast(KittiOdom, config.open_reader("kitti_odom", f"odom/test_{sequence}"))
-        truth = ground_truth_poses(reader)
+    for sequence, reader in open_sequences(config, own, sequences):
+        truth = own_poses(reader) if isinstance(reader, SequenceReader) else ground_truth_poses(cast(KittiOdom, reader))
         motions = all_motions(predictor, reader, config.batch_size)
         if distributed.is_main():
-            results[sequence] = evaluate_sequence(sequence, truth, motions, config.folder)
+            results[sequence] = evaluate_sequence(file_stem(sequence), truth, motions, config.folder)
     if distributed.is_main():
         _write_summary(config.folder, results, config.provenance)
 

@@ -175,7 +175,9 @@ def _with_maps(protocol: Protocol, row: Row, candidate: Candidate, depth_gt: np.
     gt = protocol.cut(depth_gt, row.name).astype(np.float64)
     pred = aligned_depth(protocol, candidate.scale, row, candidate.predictions[row.name], candidate.kind)
     pred = np.where(np.isfinite(pred), pred, 1e6)  # infinitely far is far; a cloud has no place for it
-    seen = Maps(gt, pred, protocol.valid(gt), maps.intrinsics(row.index, depth_gt, protocol))
+    needed = any(MAP_METRICS[name].needs_camera for name in maps.names)  # K may be unknown
+    K = maps.intrinsics(row.index, depth_gt, protocol) if needed else np.eye(3)
+    seen = Maps(gt, pred, protocol.valid(gt), K)
     extra = {name: value for one in maps.names for name, value in MAP_METRICS[one].function(seen).items()}
     return replace(row, metrics=row.metrics | extra)
 

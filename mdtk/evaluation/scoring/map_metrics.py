@@ -43,6 +43,7 @@ class MapMetric:
 
     function: MapFunction
     higher_is_better: tuple[str, ...] = ()
+    needs_camera: bool = False  # it looks at K
 
     @property
     def description(self) -> str:
@@ -53,11 +54,12 @@ class MapMetric:
 MAP_METRICS: Registry[MapMetric] = Registry("map metric")
 
 
-def map_metric(name: str, *higher: str) -> Callable[[MapFunction], MapFunction]:
-    """A decorator that registers a function as the map metric `name`; `higher` names values that are better higher."""
+def map_metric(name: str, *higher: str, needs_camera: bool = False) -> Callable[[MapFunction], MapFunction]:
+    """A decorator that registers a function as the map metric `name`; `higher` names values that are better higher,
+    `needs_camera` says that it looks at K."""
 
     def keep(function: MapFunction) -> MapFunction:
-        MAP_METRICS.register(name)(MapMetric(function, higher))
+        MAP_METRICS.register(name)(MapMetric(function, higher, needs_camera))
         return function
 
     return keep
@@ -79,6 +81,10 @@ def _distances(maps: Maps, step: int) -> tuple[np.ndarray, np.ndarray]:
     return found[0], found[1]
 
 
+def _names(mark: str) -> list[str]:
+    return [f"{name}{mark}@{threshold:g}" for name in ("f_score", "iou") for threshold in THRESHOLDS]
+
+
 def _cloud(maps: Maps, step: int, epsilon: float, mark: str) -> dict[str, float]:
     if not maps.valid.any():
         return {}
@@ -92,13 +98,13 @@ def _cloud(maps: Maps, step: int, epsilon: float, mark: str) -> dict[str, float]
     return found
 
 
-@map_metric("point_cloud", *(f"{name}@{t:g}" for name in ("f_score", "iou") for t in THRESHOLDS))
+@map_metric("point_cloud", *_names(""), needs_camera=True)
 def point_cloud(maps: Maps) -> dict[str, float]:
     """F-score and IoU in percent at 0.05, 0.1, 0.2 m, and Chamfer distance in metres, of all points (Örnek et al.)."""
     return _cloud(maps, 1, 0.0, "")
 
 
-@map_metric("point_cloud_slowtv", *(f"{name}_slowtv@{t:g}" for name in ("f_score", "iou") for t in THRESHOLDS))
+@map_metric("point_cloud_slowtv", *_names("_slowtv"), needs_camera=True)
 def point_cloud_slowtv(maps: Maps) -> dict[str, float]:
     """The same as SlowTV prints it: every other point asks for its nearest one, 1e-5 in the denominators."""
     return _cloud(maps, 2, 1e-5, "_slowtv")

@@ -134,8 +134,13 @@ def variants() -> tuple[str, ...]:
 def get_protocol(name: str, variant: str = "", asker: str = "EVAL.PROTOCOLS") -> Protocol:
     """The row `name`, or `name/variant` where there is such a row.
 
+    "sequence_2" is the row `sequence` over the second training set of its dataset, as `catalogue.numbered` has it.
     An unknown name or variant is an error that begins with `asker`, the key or option that named it, and lists all.
     """
+    bare, _, place = name.rpartition("_")
+    if name not in PROTOCOLS and bare in PROTOCOLS and place.isdecimal() and int(place) > 1:
+        row = get_protocol(bare, variant, asker)
+        return replace(row, name=f"{row.name}_{place}", dataset=f"{row.dataset}_{place}")
     row = PROTOCOLS.find(name, asker)
     if variant and variant not in variants():
         raise MdtkError(f"unknown protocol variant {variant}; there are {', '.join(variants())}")

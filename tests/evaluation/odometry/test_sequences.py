@@ -75,6 +75,29 @@ def test_a_checkpoint_through_the_tool(root, tmp_path, capsys):
     assert np.load(folder / "09_motions.npy").shape == (FRAMES - 1, 4, 4)
 
 
+def test_own_clips_with_poses(root, tmp_path, capsys):
+    """The same sequence as a folder of one's own: the same errors, by KITTI's and by TUM's form of poses."""
+    cfg = load_config(None, ["DATA.HEIGHT", "32", "DATA.WIDTH", "64", "DATA.WORKERS", "0"])
+    torch.manual_seed(0)
+    write_weights(tmp_path / "model.pth", {"model": build_model(cfg).state_dict(), "cfg": dump(cfg)})
+    run(str(tmp_path / "model.pth"), ["9"], "", ["ROOTS.KITTI_ODOM", str(root)], str(tmp_path / "kitti"))
+    expected = json.loads((tmp_path / "kitti" / "odometry.json").read_text())["sequences"]["09"]
+    rows = [f"{i / 10} {0.1 * i * i} 0 {i} 0 0 0 1" for i in range(FRAMES)]
+    (tmp_path / "tum.txt").write_text("# time tx ty tz qx qy qz qw\n" + "\n".join(rows))
+    images = root / "sequences" / "09" / "image_2"
+    for poses in (root / "poses" / "09.txt", tmp_path / "tum.txt"):
+        keys = ["DATA.SEQUENCE.PATHS", f"[{images}]", "DATA.SEQUENCE.POSES", f"[{poses}]"]
+        run(str(tmp_path / "model.pth"), [], "", keys, str(tmp_path / poses.stem), own=True)
+        found = json.loads((tmp_path / poses.stem / "odometry.json").read_text())["sequences"]["image_2"]
+        for one, other in zip(found, expected, strict=True):
+            for measure in ("snippet_mean", "snippet_std", "ate", "scale"):
+                assert one[measure] == pytest.approx(other[measure], rel=1e-6)
+    with pytest.raises(MdtkError, match=r"there is no clip other in DATA\.SEQUENCE\.PATHS; there are image_2"):
+        run(str(tmp_path / "model.pth"), ["other"], "", keys, "", own=True)
+    with pytest.raises(MdtkError, match=r"image_2 has no poses; name a file in DATA\.SEQUENCE\.POSES"):
+        run(str(tmp_path / "model.pth"), [], "", keys[:2], "", own=True)
+
+
 def test_a_stereo_model_has_no_motion(root, tmp_path):
     cfg = load_config(None, ["DATA.SOURCES", "[]", "DATA.STEREO", "true", "MODEL.POSE", "none", "DATA.WORKERS", "0"])
     write_weights(tmp_path / "stereo.pth", {"model": build_model(cfg).state_dict(), "cfg": dump(cfg)})

@@ -1,0 +1,146 @@
+"""Finished evaluations read back for a report: one `Entry` a model and benchmark, from the files of `io.results`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mdtk.core.errors import MdtkError
+from mdtk.core.guard import read_json, read_text, reading
+from mdtk.evaluation.comparison import Result, check_comparable, read_result
+from mdtk.evaluation.scoring.evaluator import MODEL
+
+ADVICE = "evaluate again with this version"
+CURVES_LIMIT = 256 << 20  # bytes of a metrics.jsonl
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model's result under one protocol, with the baseline predictors that were scored beside it."""
+
+    label: str
+    folder: Path
+    path: Path  # the CSV
+    facts: Mapping[str, Any]  # the JSON beside it
+    result: Result
+    baselines: Mapping[str, Result]
+
+    @property
+    def title(self) -> str:
+        """What was measured, such as "kitti_eigen/monodepth2: KITTI, Eigen split …"; entries of one title compare."""
+        return str(self.facts.get("protocol_description", {}).get("protocol") or self.facts["protocol"])
+
+    def stored(self, predictor: str = MODEL) -> Mapping[str, Any]:
+        """What the JSON says of one predictor."""
+        found: Mapping[str, Any] = self.facts["results"][predictor]
+        return found
+
+
+def read_entries(folders: Sequence[str | Path], labels: Sequence[str] = ()) -> list[Entry]:
+    """The results in `folders` of tools/evaluate.py, folder by folder; `labels` name the models.
+
+    Raises `MdtkError` for a folder without results, a file that is none, and labels of another number.
+    """
+    paths = [Path(folder) for folder in folders]
+    if labels and len(labels) != len(paths):
+        raise MdtkError(f"--labels has {len(labels)} names for {len(paths)} results; give one for each")
+    entries = []
+    for path, label in zip(paths, labels or short_labels(paths), strict=True):
+        found = [_entry(json_path, label) for json_path in _files(path)]
+        if not found:
+            raise MdtkError(f"{path} holds no results; give folders that mdtk evaluate wrote")
+        entries += found
+    return entries
+
+
+def _files(folder: Path) -> list[Path]:
+    """The JSON files of protocols, which have a CSV beside them; a summary and other files have another content."""
+    found = [path for path in sorted(folder.glob("*.json")) if path.with_suffix(".csv").is_file()]
+    return [path for path in found if not path.name.startswith("summary")]
+
+
+def _entry(path: Path, label: str) -> Entry:
+    facts = read_json(path, "a result", ADVICE)
+    csv_path = path.with_suffix(".csv")
+    with reading(csv_path, "a result", ADVICE):
+        if MODEL not in facts["results"]:
+            raise MdtkError(f"{path} has no predictor '{MODEL}'; {ADVICE}")
+        results = {name: read_result(csv_path, str(facts["protocol"]), name) for name in facts["results"]}
+    model = dataclasses.replace(results.pop(MODEL), label=label)
+    return Entry(label, path.parent, csv_path, facts, model, results)
+
+
+def short_labels(paths: Sequence[Path]) -> list[str]:
+    """What tells the folders apart: runs/a/evaluation/last and runs/b/evaluation/last are "a" and "b".
+
+    A single folder is named by its run and checkpoint, as "a/last". Two equal folders get numbers.
+    """
+    parts = [list(path.resolve().parts) for path in paths]
+    if len(parts) == 1 or len({tuple(one) for one in parts}) == 1:
+        names = [one for one in parts[0][-3:] if one != "evaluation"][-2:]
+        return ["/".join(names) + (f" ({place + 1})" if place else "") for place in range(len(parts))]
+    start = next(place for place in range(min(map(len, parts)) + 1) if len({tuple(one[:place]) for one in parts}) > 1)
+    kept = [one[start - 1 :] for one in parts]
+    while all(len(one) > 1 for one in kept) and len({one[-1] for one in kept}) == 1:
+        kept = [one[:-1] for one in kept]
+    names = ["/".join(part for part in one if part != "evaluation") or one[-1] for one in kept]
+    return [name if names.count(name) == 1 else f"{name} ({place + 1})" for place, name in enumerate(names)]
+
+
+def by_benchmark(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+    """Title of the benchmark → its entries, in the order of their first appearance."""
+    found: dict[str, list[Entry]] = {}
+    for entry in entries:
+        found.setdefault(entry.title, []).append(entry)
+    return found
+
+
+def doubts(entries: Sequence[Entry]) -> list[str]:
+    """Why the entries of one benchmark should not be compared, sentence by sentence; empty when they may."""
+    sentences: list[str] = []
+    for other in entries[1:]:
+        try:
+            sentences += check_comparable([entries[0].result, other.result])
+        except MdtkError as error:
+            sentences.append(str(error))
+    return sentences
+
+
+def same_images(entries: Sequence[Entry]) -> list[Entry]:
+    """The first entry, and those that were scored on the same images in the same order."""
+    return [entry for entry in entries if entry.result.names == entries[0].result.names]
+
+
+def mean(result: Result, metric: str) -> float:
+    """A metric's mean over the images that have it; NaN where none has."""
+    values = result.metrics.get(metric, np.array([np.nan]))
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else float("nan")
+
+
+def read_curves(entry: Entry) -> dict[str, list[tuple[int, float]]]:
+    """The learning curves of the training behind a result: "train/total" → [(step, value)]; empty without a
+    metrics.jsonl beside the checkpoint. Lines that a kill cut off are left out."""
+    checkpoint = entry.facts.get("checkpoint")
+    places = [Path(str(checkpoint)).parent] if checkpoint else []
+    places += [entry.folder.parent, entry.folder.parent.parent]
+    path = next((place / "metrics.jsonl" for place in places if (place / "metrics.jsonl").is_file()), None)
+    if path is None:
+        return {}
+    curves: dict[str, list[tuple[int, float]]] = {}
+    for line in read_text(path, "a training's log", "leave it out", CURVES_LIMIT).splitlines():
+        try:
+            record = json.loads(line)
+            step, kind = int(record["step"]), str(record["kind"])
+        except (ValueError, KeyError, TypeError):
+            continue
+        for name, value in record.items():
+            if isinstance(value, float) and np.isfinite(value):
+                curves.setdefault(f"{kind}/{name}", []).append((step, value))
+    return curves
