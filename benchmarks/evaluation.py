@@ -53,7 +53,8 @@ def make_data(root: Path, count: int) -> None:
     for number in range(count):
         noise = generator.uniform(0, 255, (375, 1242, 3)).astype(np.float32)
         picture = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 1.5), None, 0, 255, cv2.NORM_MINMAX)
-        cv2.imwrite(str(images / f"{number:010d}.png"), (picture + generator.normal(0, 2, picture.shape)).clip(0, 255))
+        picture = (picture + generator.normal(0, 2, picture.shape)).clip(0, 255)
+        cv2.imwrite(str(images / f"{number:010d}.png"), picture.astype(np.uint8))
         depth = np.linspace(60, 5, 375)[:, None] * np.ones((1, 1242))
         known = (generator.uniform(size=depth.shape) < 0.2) & (np.arange(375)[:, None] > 150)
         cv2.imwrite(str(truth / f"{number:010d}.png"), (depth * known * 256).astype(np.uint16))
