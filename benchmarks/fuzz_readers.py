@@ -49,7 +49,7 @@ from mdtk.datasets.sequence.clips import Clip, read_list
 from mdtk.datasets.sequence.frames import grey_stack
 from mdtk.datasets.sequence.video_frames import read_frames
 from mdtk.datasets.splits import load_split, load_static_frames, text_sha256
-from mdtk.datasets.velodyne import read_points
+from mdtk.datasets.velodyne import read_parts
 from mdtk.evaluation.comparison import read_result
 from mdtk.evaluation.io.external import External
 from mdtk.evaluation.io.results import check_overwrite
@@ -150,7 +150,11 @@ def readers(folder: Path) -> dict[str, tuple[str, bytes, Read]]:
         "ppm": ("a.ppm", _picture("PPM"), open_rgb),
         "grey png": ("g.png", _grey(), lambda path: read_grey_png(path, "depth", "fetch it")),
         "motion": ("m.png", _picture("PNG"), lambda path: grey_stack([path])),
-        "laser scan": ("0.bin", first("kitti_raw/*/*/velodyne_points/data/*.bin"), read_points),
+        "laser scan": (
+            "0.bin",
+            first("kitti_raw/*/*/velodyne_points/data/*.bin"),
+            lambda path: sum(map(len, read_parts(path))),
+        ),
         "raw calibration": ("calib_cam_to_cam.txt", (reference / "calib_cam_to_cam.txt").read_bytes(), _raw),
         "odometry calibration": ("calib.txt", first("kitti_odom/sequences/*/calib.txt"), _odom),
         "poses": ("poses/09.txt", first("kitti_odom/poses/*.txt"), _odometry),
