@@ -188,6 +188,10 @@ def readers(folder: Path) -> dict[str, tuple[str, bytes, Read]]:
     }
 
 
+def _scan(path: Path) -> object:
+    return sum(map(len, read_parts(path)))
+
+
 def _raw(path: Path) -> object:
     return read_raw_cameras(path.parent)
 
