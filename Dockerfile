@@ -1,6 +1,6 @@
 # docker build -t mdtk . && docker run --gpus all --shm-size 8g -v /data:/data -v "$PWD/runs:/work/runs" mdtk train …
 # Data lie in /data (MDTK_DATASETS), fetched checkpoints in /data/.cache/mdtk, results in /work/runs.
-FROM python:3.12-slim
+FROM python:3.12-slim-bookworm
 # OpenCV's wheel needs these two
 RUN apt-get update && apt-get install -y --no-install-recommends libgl1 libglib2.0-0 && rm -rf /var/lib/apt/lists/*
 WORKDIR /src

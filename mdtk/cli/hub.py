@@ -11,7 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import EvalResult, HfApi, ModelCard, ModelCardData, get_token, hf_hub_download
+from huggingface_hub import (
+    EvalResult,
+    HfApi,
+    ModelCard,
+    ModelCardData,
+    constants,
+    get_token,
+    hf_hub_download,
+    try_to_load_from_cache,
+)
 from huggingface_hub.errors import (
     EntryNotFoundError,
     HfHubHTTPError,
@@ -22,9 +31,10 @@ from huggingface_hub.errors import (
 
 from mdtk.config import dump
 from mdtk.convert.published import cache_home
+from mdtk.core.download import why_silent
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import write_text
-from mdtk.core.guard import read_json
+from mdtk.core.guard import read_json, reading
 from mdtk.core.safetensors_files import SUFFIX
 from mdtk.core.weights import read_weights, write_weights
 from mdtk.evaluation.io.results import SUMMARY
@@ -39,23 +49,22 @@ _RESULTS_DEEP = 3  # folders below the checkpoint's in which results may lie
 def hub_file(word: str) -> Path:
     """The file that hf://owner/name[@revision][/file] means, fetched into the cache; without a file: model.safetensors.
 
-    Raises `MdtkError` for another form, an absent repository or file, and without a network.
+    A branch that has moved on since is not looked at again: a revision says what is meant. Raises `MdtkError` for
+    another form, an absent repository or file, and without a network.
     """
     repository, revision, file = parse(word)
-    try:
-        return Path(
-            hf_hub_download(
-                repository,
-                file or MODEL,
-                revision=revision or None,
-                cache_dir=cache_home() / "hub",
-                endpoint=_endpoint(),
-            )
-        )
-    except LocalEntryNotFoundError as error:
+    where: dict[str, Any] = {"revision": revision or None, "cache_dir": cache_home() / "hub"}
+    if isinstance(kept := try_to_load_from_cache(repository, file or MODEL, **where), str):
+        return Path(kept)
+    # The library itself tries a silent server for minutes.
+    if not constants.HF_HUB_OFFLINE and (reason := why_silent(_endpoint() or constants.ENDPOINT)):
         raise MdtkError(
-            f"{word} cannot be fetched, and is not in {cache_home() / 'hub'}; connect to a network"
-        ) from error
+            f"{word} cannot be fetched ({reason}), and is not in {where['cache_dir']}; connect to a network"
+        )
+    try:
+        return Path(hf_hub_download(repository, file or MODEL, endpoint=_endpoint(), **where))
+    except LocalEntryNotFoundError as error:
+        raise MdtkError(f"{word}: the connection ended; run the same command again") from error
     except RepositoryNotFoundError as error:
         raise MdtkError(
             f"{word}: there is no such repository, or it is private; correct the name, or log in"
@@ -100,6 +109,9 @@ def _results(model: LoadedModel) -> Iterator[tuple[Path, dict[str, Any]]]:
     for path in sorted(path for level in levels for path in model.path.parent.glob(level)):
         result = read_json(path, "result", "move it away")
         if isinstance(result, dict) and result.get("checkpoint_sha256") == model.checksum and "results" in result:
+            with reading(path, "result", "move it away"):
+                list(_eval_results(result))
+                _table([result])
             yield path, result
 
 

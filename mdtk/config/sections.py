@@ -67,6 +67,12 @@ class DataSection(Section):
 
     name: str = key("DATA.NAME", "kitti_raw", "name of a dataset reader (mdtk.datasets.catalogue.DATASETS)")
     root: str = key("DATA.ROOT", "", "data root of this set; empty: ROOTS.<NAME>", runtime=True)
+    packed: str = key(
+        "DATA.PACKED",
+        "",
+        "folder of a packed copy of the lists (mdtk pack), read in place of the images; empty: the images",
+        runtime=True,
+    )
     train_split: str = key(
         "DATA.TRAIN_SPLIT", "eigen_zhou/train", "training list: one of the data root, a published one, or a text file"
     )

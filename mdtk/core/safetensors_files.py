@@ -5,6 +5,7 @@ Such a file holds tensors and text alone. It has no checksum of its own, so one 
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import os
@@ -14,7 +15,7 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from mdtk.core.errors import MdtkError
@@ -23,6 +24,7 @@ from mdtk.core.guard import reading
 
 SUFFIX = ".safetensors"
 _HEADER = 16 << 20  # bytes of names, shapes and metadata; a network of a thousand tensors has 0.2 MB
+_BYTES = "base64 uint8"
 _ADVICE = "fetch it again"
 
 
@@ -34,13 +36,14 @@ def write_safetensors(path: str | os.PathLike[str], content: Mapping[str, Any]) 
         "mdtk_format": str(content["format"]),
         "mdtk_version": str(content["version"]),
         "mdtk_cfg": content["cfg"],
-        "mdtk_meta": json.dumps(content.get("meta", {})),
+        "mdtk_meta": json.dumps(content.get("meta", {}), default=_bytes_as_text),
         "mdtk_sha256": _tensor_digest(tensors),
     }
-    with atomic_write(path) as temporary:
-        save_file(tensors, str(temporary), metadata)
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
+    # The library's own writing makes files that others may not read.
+    with atomic_write(path) as temporary, open(temporary, "wb") as file:
+        file.write(save(tensors, metadata))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read_safetensors(path: Path) -> dict[str, Any]:
@@ -57,7 +60,10 @@ def read_safetensors(path: Path) -> dict[str, Any]:
         with safe_open(path, framework="pt") as opened:
             metadata = dict(opened.metadata() or {})
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118, it is no mapping
-        version, meta = int(metadata.get("mdtk_version", 0)), json.loads(metadata.get("mdtk_meta", "{}"))
+        version, meta = (
+            int(metadata.get("mdtk_version", 0)),
+            json.loads(metadata.get("mdtk_meta", "{}"), object_hook=_text_as_bytes),
+        )
     if "mdtk_sha256" in metadata and metadata["mdtk_sha256"] != _tensor_digest(tensors):
         raise MdtkError(f"{path}: is damaged, the checksum of its tensors is wrong; {_ADVICE}")
     return {
@@ -67,6 +73,19 @@ def read_safetensors(path: Path) -> dict[str, Any]:
         "model": tensors,
         "meta": meta,
     }
+
+
+def _bytes_as_text(value: Any) -> dict[str, str]:
+    """Packed bytes (a flat uint8 tensor, as of a training list) in JSON."""
+    if not isinstance(value, Tensor) or value.dtype != torch.uint8 or value.ndim != 1:
+        raise TypeError(f"what is known of a training holds plain values and packed bytes, not {type(value).__name__}")
+    return {_BYTES: base64.b64encode(value.numpy().tobytes()).decode()}
+
+
+def _text_as_bytes(node: dict[str, Any]) -> Any:
+    if node.keys() != {_BYTES}:
+        return node
+    return torch.frombuffer(bytearray(base64.b64decode(node[_BYTES], validate=True)), dtype=torch.uint8)
 
 
 def _tensor_digest(tensors: Mapping[str, Tensor]) -> str:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import http.client
-import urllib.error
-import urllib.request
-
 import timm
 from huggingface_hub import constants, try_to_load_from_cache
 
+from mdtk.core.download import ANSWER, why_silent
 from mdtk.core.errors import MdtkError
 
-PATIENCE = 15.0  # seconds until the server's first answer
 _FILES = ("model.safetensors", "pytorch_model.bin")  # that timm looks for at the hub
 
 
-def check_server(tag: str, seconds: float = PATIENCE) -> None:
+def check_server(tag: str, seconds: float = ANSWER) -> None:
     """Raises `MdtkError` if the ImageNet weights of the timm model `tag` are not in a cache and their server is silent.
 
     Any answer will do, an error's too: what it means is timm's to say.
@@ -27,13 +23,8 @@ def check_server(tag: str, seconds: float = PATIENCE) -> None:
     if hub and (constants.HF_HUB_OFFLINE or any(isinstance(try_to_load_from_cache(hub, one), str) for one in _FILES)):
         return
     address = constants.ENDPOINT if hub else str(weights.url)
-    try:
-        with urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=seconds):
-            return
-    except urllib.error.HTTPError:
-        return
-    except (OSError, ValueError, http.client.HTTPException) as error:
+    if reason := why_silent(address, seconds):
         raise MdtkError(
-            f"MODEL.PRETRAINED: the ImageNet weights of {tag} could not be had, {address} does not answer ({error}); "
+            f"MODEL.PRETRAINED: the ImageNet weights of {tag} could not be had, {address} does not answer ({reason}); "
             "connect to the network, give a file in MODEL.WEIGHTS, or set MODEL.PRETRAINED False"
-        ) from error
+        )

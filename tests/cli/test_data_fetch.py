@@ -83,6 +83,13 @@ def test_only_what_a_list_needs_is_fetched_and_it_reads(server, home, tiny_world
     fetch("kitti_raw --split eigen/test")
     assert len(server.names) == asked, "the second time nothing is asked of the server"
     assert "already; nothing was fetched" in capsys.readouterr().out
+    lost = reader.files(0, [0])[0]
+    lost.unlink()
+    fetch("kitti_raw --split eigen/test")
+    assert f"files missing, the first {lost}; if they were lost, add --again" in capsys.readouterr().out
+    fetch("kitti_raw --split eigen/test --again")
+    assert lost.is_file()
+    assert "note:" not in capsys.readouterr().out
 
 
 def test_as_published_in_jpeg(server, home, tiny_world):

@@ -19,16 +19,23 @@ from mdtk.cli.main import dispatch
 from mdtk.config import dump, load_config
 from mdtk.core.errors import MdtkError
 from mdtk.core.weights import read_weights, write_weights
+from mdtk.datasets.prepare.contamination import TrainList
+from mdtk.datasets.splits import text_sha256
 from mdtk.models import load_model
 from mdtk.models.system import build_model
 from tests.helpers.server import Server, serving
+
+LIST = TrainList("sequence", "train", text_sha256(("a 1", "a 2")), ("a 1", "a 2"), (-1, 1))
 
 
 @pytest.fixture(scope="module")
 def checkpoint(tiny_recipe, tmp_path_factory):
     cfg = load_config(tiny_recipe, ["MODEL.PRETRAINED", "false"])
     path = tmp_path_factory.mktemp("run") / "best.pth"
-    write_weights(path, {"model": build_model(cfg).state_dict(), "cfg": dump(cfg), "meta": {"epoch": 3}})
+    write_weights(
+        path,
+        {"model": build_model(cfg).state_dict(), "cfg": dump(cfg), "meta": {"epoch": 3, "train_lists": [LIST.pack()]}},
+    )
     return path
 
 
@@ -41,9 +48,9 @@ def weights(checkpoint, tmp_path_factory):
 
 def test_safetensors_hold_the_same_model(checkpoint, weights):
     one, other = read_weights(checkpoint), read_weights(weights)
-    assert {key: one[key] for key in ("format", "version", "cfg", "meta")} == {
-        key: other[key] for key in ("format", "version", "cfg", "meta")
-    }
+    assert all(one[key] == other[key] for key in ("format", "version", "cfg"))
+    assert other["meta"]["epoch"] == 3
+    assert load_model(weights).train_lists == load_model(checkpoint).train_lists == (LIST,)
     assert one["model"].keys() == other["model"].keys() == load_file(weights).keys()
     assert all(torch.equal(one["model"][name], other["model"][name]) for name in one["model"])
     assert native_checkpoint(str(weights)) == weights

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -28,7 +29,12 @@ def installed(tmp_path_factory) -> Path:
     done = subprocess.run([sys.executable, "-c", script], cwd=source, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "absent from the `packages`" not in done.stderr
-    assert list(built.glob("mdtk_depth-*.tar.gz"))
+    (sdist,) = built.glob("mdtk_depth-*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        packed = {name.partition("/")[2] for name in archive.getnames()}
+    for pattern in ("mdtk/**/*.py", "mdtk/**/*.yaml", "mdtk/**/*.j2", "configs/**/*.yaml", "splits/*.yaml"):
+        missing = {str(path.relative_to(source)) for path in source.glob(pattern)} - packed
+        assert not missing, f"the sdist lacks {sorted(missing)[:5]}"
     (wheel,) = built.glob("mdtk_depth-*.whl")
     folder = tmp_path_factory.mktemp("site")
     zipfile.ZipFile(wheel).extractall(folder)
@@ -57,6 +63,14 @@ def test_recipes_and_lists_travel(installed, tmp_path):
     assert len((tmp_path / "list.txt").read_text().splitlines()) == 697
     assert "mdtk = mdtk.cli.main:main" in next(installed.glob("*.dist-info/entry_points.txt")).read_text()
     assert (installed / "mdtk" / "__init__.pyi").is_file()
+    # Tables and templates that modules read beside themselves, wherever one is added.
+    beside = {
+        str(path.relative_to(PROJECT))
+        for end in ("yaml", "j2", "css", "js")
+        for path in PROJECT.glob(f"mdtk/**/*.{end}")
+    }
+    assert "mdtk/datasets/prepare/download_table.yaml" in beside
+    assert not [name for name in beside if not (installed / name).is_file()]
     assert not (installed / "tests").exists()
 
 

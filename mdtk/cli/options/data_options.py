@@ -14,7 +14,10 @@ the frames nearest to k * step / rate seconds away, each within a quarter of a s
 neighbour, and static ones (grey change below --min_motion), are left out, as are the scenes of the official test images
 where nyu_depth_v2_labeled.mat names them."""
 DOWNLOADS = ("kitti_raw", "kitti_improved", "kitti_odom", "make3d", "nyuv2", "cityscapes")
-LAYOUTS = ("kitti_raw", "kitti_odom", "nyuv2", "make3d", "cityscapes")
+LAYOUTS = (
+    *("kitti_raw", "kitti_odom", "nyuv2", "make3d", "cityscapes"),
+    *("ddad", "diode", "eth3d", "sintel", "scannet", "tum_rgbd", "syns_patches"),
+)
 
 
 def _sample(parser: ToolParser) -> None:
@@ -82,6 +85,9 @@ def _fetch(parser: ToolParser) -> None:
     add("--jpeg", action="store_true", help="turn KITTI's PNGs into the JPEGs of Monodepth2's published numbers")
     add("--archives", help="folder where archives are, or come to lie; default: .archives in the data root")
     add("--keep_archives", action="store_true", help="keep archives that were unpacked")
+    add(
+        "--again", action="store_true", help="fetch and unpack once more what was unpacked before, where files are lost"
+    )
     add("--list", action="store_true", help="print the addresses of the archives and fetch nothing")
 
 

@@ -11,6 +11,7 @@ from mdtk.config import load_config
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import resolve_data
 from mdtk.datasets.prepare.download_table import Download, downloads
+from mdtk.datasets.prepare.stock import stock
 from mdtk.datasets.prepare.unpacking import Order, fetch_order
 
 
@@ -20,13 +21,16 @@ def main(args: argparse.Namespace) -> None:
     root = data_root(row, args.data_path, args.overrides)
     names = row.names(args.split)
     folder = Path(args.archives).expanduser() if args.archives else root / ".archives"
-    order = Order(row, names, root, folder, args.jpeg, args.keep_archives)
+    order = Order(row, names, root, folder, args.jpeg, args.keep_archives, args.again)
     if args.list:
         print("\n".join(row.url(name) or name for name in order.archives()))
         return
     accept(row, args.accept_licence)
     count = fetch_order(order, lambda text: print(text, flush=True))
     print(f"{row.name}: {', '.join(names)} are below {root}" + ("" if count else " already; nothing was fetched"))
+    for found in stock(row, names, root, root.with_name(f"{root.name}_prepared")):
+        if found.missing:
+            print(f"note: {found.describe()}; if they were lost, add --again")
     for line in dict.fromkeys(row.then[name].format(root=shlex.quote(str(root))) for name in names if name in row.then):
         print(f"next: {line}")
 

@@ -18,6 +18,7 @@ from mdtk.core.download import check_sum, download, fetch_text
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import atomic_write, inside, write_text
 from mdtk.core.guard import reading
+from mdtk.datasets.image_files import FORMATS, MOST_PIXELS
 from mdtk.datasets.prepare.download_table import Download
 
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz")
@@ -37,6 +38,7 @@ class Order:
     folder: Path  # of the archives
     jpeg: bool = False
     keep_archives: bool = False
+    again: bool = False  # what was unpacked before is unpacked once more
     groups: frozenset[str] | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -53,6 +55,8 @@ class Order:
 
     def done(self, archive: str) -> bool:
         """Whether the archive's files are below the root, as an earlier run noted."""
+        if self.again:
+            return False
         if Path(archive).suffix not in ARCHIVES:
             return (self.root / Path(archive).name).is_file()
         note = self._note(archive)
@@ -131,7 +135,7 @@ def unpack(order: Order, path: Path) -> tuple[int, int]:
             left, placed = left + (not place), placed + bool(place)
             if not place:
                 continue
-            target = inside(order.root, order.root / place, path.name)
+            target = inside(order.root, order.root / place, path.name, links=True)
             as_jpeg = order.jpeg and bool(order.row.images) and re.fullmatch(order.row.images, place) is not None
             if not _there(target, member, as_jpeg):
                 jobs.append((target, member.read(), as_jpeg))
@@ -159,7 +163,9 @@ def jpeg_bytes(content: bytes, path: Path) -> bytes:
     """An image file's bytes as the JPEG that published results were made on. `path` names it in errors."""
     out = io.BytesIO()
     with reading(path, "image", "delete the archive and fetch it again"):
-        image = Image.open(io.BytesIO(content))
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
+        if image.width * image.height > MOST_PIXELS:
+            raise ValueError(f"{image.width}x{image.height} pixels are too many")
         image.convert("RGB").save(out, **JPEG)
     return out.getvalue()
 

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from mdtk.core.guard import reading
+from mdtk.core.guard import check_size, json_record, reading
 
+LIMIT = 1 << 30  # bytes
 KINDS = ("train", "epoch")  # of records; each has a table of its own
 
 
 def read_lines(path: Path) -> list[str]:
     """The lines of metrics.jsonl that are not empty."""
     with reading(path, "log of metrics", "move it away"):
+        check_size(path, "log of metrics", LIMIT)
         return [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
 
 
 def parse(line: str) -> dict[str, Any] | None:
     """The record of a line of metrics.jsonl; None for one that a kill cut off, or that is no record."""
-    try:
-        record = json.loads(line)
-        whole = isinstance(record["step"], int) and isinstance(record["kind"], str)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
-    return record if whole and record["kind"] in KINDS else None
+    record = json_record(line) or {}
+    return record if isinstance(record.get("step"), int) and record.get("kind") in KINDS else None
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:

@@ -46,6 +46,7 @@ class Entry:
 def read_entries(folders: Sequence[str | Path], labels: Sequence[str] = ()) -> list[Entry]:
     """The results in `folders` of tools/evaluate.py, folder by folder; `labels` name the models.
 
+    Results without ground truth, which have no abs_rel, are left out: the page is about depth errors.
     Raises `MdtkError` for a folder without results, a file that is none, and labels of another number.
     """
     paths = [Path(folder) for folder in folders]
@@ -53,7 +54,7 @@ def read_entries(folders: Sequence[str | Path], labels: Sequence[str] = ()) -> l
         raise MdtkError(f"--labels has {len(labels)} names for {len(paths)} results; give one for each")
     entries = []
     for path, label in zip(paths, labels or short_labels(paths), strict=True):
-        found = [_entry(json_path, label) for json_path in _files(path)]
+        found = [one for json_path in _files(path) if "abs_rel" in (one := _entry(json_path, label)).result.metrics]
         if not found:
             raise MdtkError(f"{path} holds no results; give folders that mdtk evaluate wrote")
         entries += found
@@ -68,12 +69,13 @@ def _files(folder: Path) -> list[Path]:
 
 def _entry(path: Path, label: str) -> Entry:
     facts, csv_path = read_facts(path, ADVICE), path.with_suffix(".csv")
-    if MODEL not in facts.get("results", {}):
-        raise MdtkError(f"{path} has no predictor '{MODEL}'; {ADVICE}")
+    if MODEL not in facts.get("results", {}) or not isinstance(facts.get("protocol"), str):
+        raise MdtkError(f"{path} has no protocol or no predictor '{MODEL}'; {ADVICE}")
     with reading(path, "result", ADVICE):  # what the page takes for granted
         facts["protocol_description"] = dict(facts.get("protocol_description", {}))
         for stored in facts["results"].values():
             stored["published_order"] = [str(name) for name in stored.get("published_order", [])]
+            stored["alignment"] = str(stored["alignment"])
             for name in ("scale_ratio_median", "scale_ratio_spread", "factor"):
                 stored[name] = float(stored[name])
         results = {name: read_result(csv_path, str(facts["protocol"]), name) for name in facts["results"]}
