@@ -22,8 +22,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from ratios import Figure, measure, report
 
-from benchmarks.ratios import Figure, measure, report
 from mdtk.config import load_config
 from mdtk.core.errors import run_tool
 from mdtk.datasets.readers.kitti import KittiRaw

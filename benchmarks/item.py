@@ -18,8 +18,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 from PIL import Image
+from ratios import Figure, measure, report
 
-from benchmarks.ratios import Figure, measure, report
 from mdtk.config import load_config
 from mdtk.core.errors import run_tool
 from mdtk.data.loader import build_train_data

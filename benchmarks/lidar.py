@@ -16,8 +16,8 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+from ratios import Figure, measure, report
 
-from benchmarks.ratios import Figure, measure, report
 from mdtk.core.errors import run_tool
 from mdtk.datasets import velodyne
 from mdtk.datasets.kitti_calibration import read_raw_cameras, velodyne_projection

@@ -6,12 +6,14 @@ Published forms: `gt_depths.npz` (one object array "data" of ragged maps) and Ci
 
 from __future__ import annotations
 
+import itertools
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
 import numpy as np
+from joblib import Parallel, delayed
 
 from mdtk.core.arrays import check_member, numbers_after, read_header, read_npy_file, read_numbers
 from mdtk.core.errors import MdtkError
@@ -56,7 +58,7 @@ def write_depths(path: str | Path, depths: Iterable[tuple[str, np.ndarray]]) -> 
     names: set[str] = set()
     with (
         atomic_write(path) as temporary,
-        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as file,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as file,
     ):
         for name, depth in depths:
             if name in names:
@@ -68,22 +70,30 @@ def write_depths(path: str | Path, depths: Iterable[tuple[str, np.ndarray]]) -> 
 
 
 def write_numbered(
-    folder: str | Path, depth_of: Callable[[int], np.ndarray], indices: Iterable[int]
+    folder: str | Path, depth_of: Callable[[int], np.ndarray], count: int, progress: Progress = iter, jobs: int = 1
 ) -> tuple[int, int]:
-    """Writes depth maps as %03d_depth.npy, Cityscapes' published form; existing files are kept.
+    """Writes `count` depth maps as %03d_depth.npy, Cityscapes' published form; existing files are kept.
 
     `depth_of` gives the depth (H, W) of an index. Returns the numbers of files written and kept.
     """
-    written, kept = 0, 0
-    for index in indices:
-        path = numbered_path(Path(folder), index)
-        if path.is_file():
-            kept += 1
-            continue
-        with atomic_write(path) as temporary:
-            np.save(temporary, depth_of(index).astype(np.float32, copy=False), allow_pickle=False)
-        written += 1
-    return written, kept
+    paths = [numbered_path(Path(folder), index) for index in range(count)]
+    missing = [index for index, path in enumerate(paths) if not path.is_file()]
+    depths = in_order(depth_of, progress(missing), jobs)
+    for index, depth in zip(missing, depths, strict=True):
+        with atomic_write(paths[index]) as temporary:
+            np.save(temporary, depth.astype(np.float32, copy=False), allow_pickle=False)
+    return len(missing), count - len(missing)
+
+
+def in_order(depth_of: Callable[[int], np.ndarray], indices: Iterable[int], jobs: int) -> Iterator[np.ndarray]:
+    """`depth_of` every index in order, computed in `jobs` processes, some maps ahead (1: in this process)."""
+    if jobs == 1:
+        yield from map(depth_of, indices)
+        return
+    left = iter(indices)
+    with Parallel(jobs, batch_size=4) as pool:
+        while part := list(itertools.islice(left, 8 * jobs)):  # so many maps wait at most
+            yield from pool(delayed(depth_of)(index) for index in part)
 
 
 def numbered_path(folder: Path, index: int) -> Path:
@@ -155,18 +165,22 @@ def _read_published(member: IO[bytes], size: int, origin: str) -> list[np.ndarra
 
 
 def export_depths(
-    names: Sequence[str], depth_of: Callable[[int], np.ndarray], output: str | Path, progress: Progress = iter
+    names: Sequence[str],
+    depth_of: Callable[[int], np.ndarray],
+    output: str | Path,
+    progress: Progress = iter,
+    jobs: int = 1,
 ) -> str:
     """Writes the depth maps of `names`: in the own form if `output` ends in .npz, else as numbered files into a folder.
 
-    `depth_of` gives the depth (H, W) of an index; `progress` wraps the indices, as tqdm does. Returns a message that
-    says what was written.
+    `depth_of` gives the depth (H, W) of an index; `progress` wraps the indices, as tqdm does; `jobs` processes compute
+    the maps, which are written as they come. Returns a message that says what was written.
     """
     output, indices = Path(output), range(len(names))
     if output.suffix == ".npz":
-        count = write_depths(output, ((names[index], depth_of(index)) for index in progress(indices)))
+        count = write_depths(output, zip(names, in_order(depth_of, progress(indices), jobs), strict=True))
         return f"{output}: {count} depth maps written"
     if output.suffix:
         raise MdtkError(f"--output {output}: takes a file .npz, or a folder for %03d_depth.npy files")
-    written, kept = write_numbered(output, depth_of, progress(indices))
+    written, kept = write_numbered(output, depth_of, len(names), progress, jobs)
     return f"{output}: {written} depth maps written, {kept} were there"

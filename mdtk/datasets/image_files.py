@@ -98,9 +98,10 @@ def open_rgb(path: Path) -> Image.Image:
     """
     if not is_file(path):
         raise MdtkError(f"image not found: {path}; run tools/check_data.py to list every missing file")
-    with open_picture(path, "image", "fetch or extract it again") as image:
-        image.load()
-        return decode(upright(image), path).convert("RGB")
+    with open_picture(path, "image", "fetch or extract it again") as file:
+        file.load()
+        image = decode(upright(file), path)
+        return image if image.mode == "RGB" else image.convert("RGB")  # which would copy it
 
 
 def upright(image: Image.Image) -> Image.Image:

@@ -89,18 +89,18 @@ def _seen(
 def _keep_nearest(depth: np.ndarray, rows: np.ndarray, columns: np.ndarray, values: np.ndarray) -> None:
     """Where several points share an index, gives the pixel of the first of them the minimum of their depths.
 
-    The published index is row·(W-1) + column - 1, so the last pixel of a row and the first of the next share one.
+    The published index is row·(W-1) + column - 1, so the last pixel of a row and the first of the next share one; all
+    other indices are one pixel, which `depth` holds the last value of.
     """
-    index = rows * (depth.shape[1] - 1) + columns
-    last = np.empty(depth.size, np.int32)  # where no point is, it stays as it is
-    places = np.arange(len(index), dtype=np.int32)
-    last[index] = places
-    earlier = np.flatnonzero(last[index] != places)
-    if not len(earlier):
+    width, pixels = depth.shape[1], depth.reshape(-1)
+    last = np.take(pixels, rows * width + columns)
+    some = np.flatnonzero((last != values) | (columns == 0) | (columns == width - 1))  # others add nothing to a minimum
+    if not len(some):
         return
-    earlier = earlier[np.argsort(index[earlier], kind="stable")]
-    shared = index[earlier]
-    starts = np.flatnonzero(np.diff(shared, prepend=-1))
-    minimum = np.minimum(np.minimum.reduceat(values[earlier], starts), values[last[shared[starts]]])
-    first = earlier[starts]
-    depth[rows[first], columns[first]] = minimum
+    index = (rows * (width - 1) + columns)[some]
+    order = np.argsort(index, kind="stable")
+    some, index = some[order], index[order]
+    starts = np.flatnonzero(np.diff(index, prepend=-1))
+    first = some[starts]
+    minimum = np.minimum(np.minimum.reduceat(values[some], starts), last[first])
+    pixels[rows[first] * width + columns[first]] = minimum

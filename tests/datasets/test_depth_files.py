@@ -63,6 +63,26 @@ def test_numbered_folder(tmp_path):
     assert loaded[0].dtype == np.float32
 
 
+def _ramp(index: int) -> np.ndarray:
+    if index > 90:
+        raise MdtkError(f"laser scan not found: {index}.bin; extract it")
+    return np.full((2, 3), index, np.float32)
+
+
+def test_processes_write_the_same_file(tmp_path):
+    names = [f"{index}" for index in range(9)]
+    for jobs in (1, 2):
+        export_depths(names, _ramp, tmp_path / f"{jobs}.npz", jobs=jobs)
+        export_depths(names, _ramp, tmp_path / f"{jobs}", jobs=jobs)
+    one, two = (read_gt_depths(tmp_path / f"{jobs}.npz") for jobs in (1, 2))
+    assert all(np.array_equal(one[name], two[name]) and one[name][0, 0] == int(name) for name in names)
+    for path in sorted((tmp_path / "1").iterdir()):
+        assert path.read_bytes() == (tmp_path / "2" / path.name).read_bytes()
+    with pytest.raises(MdtkError, match=r"laser scan not found: 91\.bin"):
+        export_depths([f"{index}" for index in range(95)], _ramp, tmp_path / "torn.npz", jobs=2)
+    assert not (tmp_path / "torn.npz").exists()
+
+
 def test_errors(tmp_path):
     with pytest.raises(MdtkError, match=r"ground truth not found: .*none\.npz; make it with"):
         read_gt_depths(tmp_path / "none.npz")

@@ -47,6 +47,7 @@ def _ground_truth(parser: ToolParser) -> None:
     add("--split", choices=["eigen", "eigen_benchmark", "test"], help="default: eigen; cityscapes: test")
     add("--input", help="published ground truth to read instead of the dataset")
     add("--output", help="FILE.npz, or a folder for numbered .npy files; default: splits/<split>/gt_depths.npz")
+    add("--jobs", type=int, help="number of processes; default: one for each CPU, fewer for a short list")
 
 
 def _cityscapes(parser: ToolParser) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from functools import partial
 
 from tqdm import tqdm
@@ -12,6 +13,7 @@ from mdtk.datasets.catalogue import DATASETS
 from mdtk.datasets.depth_files import depths_in_order, export_depths
 from mdtk.datasets.splits import load_split
 
+_A_JOB = 64  # images for which another process pays
 # (dataset, split) → dataset reader, list, kind of ground truth
 SOURCES = {
     ("kitti", "eigen"): ("kitti_raw", "eigen/test", "velodyne"),
@@ -29,9 +31,11 @@ def main(args: argparse.Namespace) -> None:
         raise MdtkError("give --data_path, or --input")
     key, list_name, kind = SOURCES[args.dataset, split]
     names = load_split(list_name, args.data_path).lines
+    jobs = 1
     if args.input:
         depth_of = depths_in_order(args.input, names)
     else:
+        jobs = max(1, args.jobs or min(os.cpu_count() or 1, len(names) // _A_JOB))
         depth_of = partial(DATASETS[key](args.data_path, names).ground_truth, kind=kind)
     output = args.output or f"splits/{split}/gt_depths.npz"
-    print(export_depths(names, depth_of, output, partial(tqdm, unit="image", disable=None)))
+    print(export_depths(names, depth_of, output, partial(tqdm, unit="image", disable=None), jobs))
