@@ -182,7 +182,10 @@ def markdown(lines: Sequence[Line], metrics: Sequence[str]) -> str:
         label = f"{line.label} †" if line.source else line.label
         label += f" ({line.runs} runs)" if line.runs > 1 else ""
         rows.append([label, *(_cell(line, metric, "±") for metric in metrics)])
-    notes = [f"† published: {line.label}: {line.source}" for line in lines if line.source]
+    sources: dict[str, list[str]] = {}
+    for line in lines:
+        sources.setdefault(line.source, []).append(line.label)
+    notes = [f"† published: {'; '.join(labels)}: {source}" for source, labels in sources.items() if source]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows) + "".join(f"\n{note}\n" for note in notes)
 
 

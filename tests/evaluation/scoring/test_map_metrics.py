@@ -145,6 +145,13 @@ def test_regions():
     found = regions(Maps(gt, pred, np.ones(gt.shape, bool), K))
     for name, value in (("0-20m", 0.1), ("20-40m", 0.2), ("40-80m", 0.3), ("upper", 0.1), ("lower", 0.3)):
         assert found[f"abs_rel[{name}]"] == pytest.approx(value)
+    wall = step(30)
+    error = 1 + GENERATOR.uniform(0, 0.3, wall.shape)
+    found = regions(Maps(wall, wall * error, np.ones(wall.shape, bool), K))
+    edge = np.argwhere(canny(np.log(wall), sigma=1, mask=np.ones(wall.shape, bool)))
+    near = cdist(np.argwhere(np.ones(wall.shape)), edge).min(1).reshape(wall.shape) < 5
+    assert found["abs_rel[at_edges]"] == pytest.approx((error - 1)[near].mean())
+    assert found["abs_rel[off_edges]"] == pytest.approx((error - 1)[~near].mean())
     nothing = regions(Maps(gt, pred, gt < 20, K))
     assert np.isnan(nothing["abs_rel[40-80m]"])
     assert nothing["abs_rel[0-20m]"] == pytest.approx(0.1)

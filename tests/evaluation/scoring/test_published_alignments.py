@@ -75,6 +75,23 @@ def test_moge_scale_is_the_weighted_least_absolute_error():
     assert clamp(ALIGNMENTS["moge_scale"], np.array([1e5]), (1e-3, 80.0)).tolist() == [1e5]
 
 
+def test_moge_affine_depth_is_the_weighted_least_absolute_error_of_a_line():
+    mask = np.zeros((24, 50), bool)
+    mask[:, ::2] = True  # 600 pixels, fewer than 64 x 64 cells: each is the nearest of its own
+    pred = (GT - 3) / 5 * GENERATOR.lognormal(0, 0.1, GT.size)
+    found = align(GT, pred, "moge_affine_depth", "numpy", mask=mask)
+    exact = minimize(  # the corners of the convex loss, from the least-squares line
+        lambda line: np.sum(np.abs(GT - line[0] * pred - line[1]) / GT),
+        np.polyfit(pred, GT, 1),
+        method="Nelder-Mead",
+        options={"xatol": 1e-9, "fatol": 1e-12, "maxiter": 4000},
+    )
+    loss = np.sum(np.abs(GT - found.scale * pred - found.shift) / GT)
+    assert loss == pytest.approx(exact.fun, rel=1e-6)
+    np.testing.assert_allclose(found.depth, found.scale * pred + found.shift)
+    assert clamp(ALIGNMENTS["moge_affine_depth"], np.array([-2.0, 1e5]), (1e-3, 80.0)).tolist() == [1e-6, 1e5]
+
+
 def test_robust_line_is_that_of_linear_programming():
     y, x = GT[:80], GT[:80] / 3 + 2
     y[::7] *= 5  # outliers
