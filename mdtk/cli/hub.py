@@ -54,8 +54,11 @@ def hub_file(word: str) -> Path:
     repository, revision, file = parse(word)
     home = cache_home() / "hub"
     kept = try_to_load_from_cache(repository, file or MODEL, cache_dir=home, revision=revision or None)
-    if not isinstance(kept, str) and not constants.HF_HUB_OFFLINE:
-        check_answer(_endpoint() or constants.ENDPOINT)
+    try:
+        if not isinstance(kept, str) and not constants.HF_HUB_OFFLINE:
+            check_answer(_endpoint() or constants.ENDPOINT)
+    except MdtkError as error:
+        raise MdtkError(f"{word} cannot be fetched, and is not in {home}: {error}") from error
     try:
         return Path(
             hf_hub_download(
