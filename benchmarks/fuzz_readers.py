@@ -193,7 +193,7 @@ def readers(folder: Path) -> dict[str, tuple[str, bytes, Read]]:
         **_of_results(),
         **_archives(),
         "safetensors": ("n.safetensors", _safetensors(folder), read_safetensors),
-        "safetensors of timm": ("lcnet_035.safetensors", _safetensors(folder), recognise),
+        "safetensors of timm": ("lcnet_035.safetensors", _safetensors(folder), convert),
         "gif video": ("v.gif", _picture("GIF"), lambda path: sum(1 for _ in read_frames(path))),
     }
 
