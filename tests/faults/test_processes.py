@@ -170,7 +170,7 @@ def test_max_restarts_goes_on_from_the_checkpoint(tiny_recipe, tmp_path):
     training = Training(tiny_recipe, tmp_path / "cut", *keys, launcher=launcher)
     training.wait_for_steps()
     os.kill(max(training.children()), signal.SIGKILL)
-    code, out, err = training.finish(120)
+    code, out, err = training.finish(300)
     assert code == 0, err[-3000:]
     assert re.search(r"resuming from step (2|4|6|8|10) of 12", out)
     run_tool("train", "--nproc", 2, "--config", tiny_recipe, "OUT_DIR", tmp_path / "whole", *keys)
