@@ -151,7 +151,7 @@ class KittiRaw(_KittiReader):
     def cameras(self, folder: str) -> Cameras:
         date = folder.split("/")[0]
         if date not in self._cameras:
-            self._cameras[date] = read_raw_cameras(self.inside(self.root / date))
+            self._cameras[date] = read_raw_cameras(self.inside(self.root / date / "calib_cam_to_cam.txt").parent)
         return self._cameras[date]
 
     def intrinsics(self, index: int, size: tuple[int, int]) -> np.ndarray:
@@ -224,7 +224,9 @@ class KittiOdom(_KittiReader):
 
     def cameras(self, folder: str) -> Cameras:
         if folder not in self._cameras:
-            self._cameras[folder] = read_odometry_cameras(self.inside(self.root / "sequences" / folder))
+            self._cameras[folder] = read_odometry_cameras(
+                self.inside(self.root / "sequences" / folder / "calib.txt").parent
+            )
         return self._cameras[folder]
 
     def poses(self, sequence: int) -> np.ndarray:
