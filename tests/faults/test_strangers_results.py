@@ -59,7 +59,8 @@ def test_results_that_are_none(tmp_path):
         table.write_text(text)
         refusal(read_result, tmp_path, protocol.key)
     with table.open("w", newline="") as file:
-        csv.writer(file).writerows([["predictor", "name", "recording", "abs_rel"], ["model", "\x1b[2Ja", "b", "0.5"]])
+        columns = ["predictor", "name", "recording", "index", "scale", "shift", "abs_rel"]
+        csv.writer(file).writerows([columns, ["model", "\x1b[2Ja", "b", "0", "1", "0", "0.5"]])
     assert "kitti_eigen_monodepth2.json" in refusal(read_result, tmp_path, protocol.key)
     path.write_text("{}")
     assert read_result(tmp_path, protocol.key).names == ("?[2Ja",)
