@@ -11,11 +11,8 @@ did not end as it should is printed with the seed that makes it again. The exit 
 from __future__ import annotations
 
 import argparse
-import io
-import json
 import multiprocessing
 import os
-import pickle
 import random
 import resource
 import sys
@@ -23,43 +20,16 @@ import tempfile
 import time
 import traceback
 import warnings
-import zipfile
 from collections import Counter
-from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-import h5py
-import numpy as np
-import torch
-from PIL import Image
-from safetensors.torch import save
-
-from mdtk.config import default_config, dump, load_config
-from mdtk.convert.assemble import read_options
-from mdtk.convert.formats import recognise
-from mdtk.convert.imagenet import read_backbone, read_h5
-from mdtk.convert.mxnet_params import read_params
-from mdtk.convert.paddle import read_pdparams
+from benchmarks.fuzz_readers import Read, readers
 from mdtk.core.errors import LONGEST, MdtkError
-from mdtk.core.files import ROOT, dataset_home
-from mdtk.core.weights import read_safetensors, read_torch, read_weights, write_weights
-from mdtk.datasets.depth_files import read_gt_depths, read_npy
-from mdtk.datasets.image_files import open_rgb, read_grey_png
-from mdtk.datasets.kitti_calibration import read_odometry_cameras, read_raw_cameras
-from mdtk.datasets.readers.cityscapes import read_camera
-from mdtk.datasets.readers.kitti import KittiOdom
-from mdtk.datasets.readers.make3d import read_grid
-from mdtk.datasets.readers.nyuv2 import NYUv2
-from mdtk.datasets.sequence.frames import grey_stack
-from mdtk.datasets.sequence.video_frames import read_frames
-from mdtk.datasets.splits import load_split
-from mdtk.datasets.velodyne import read_points
-from mdtk.evaluation.io.external import External
+from mdtk.core.files import dataset_home
 
 WORDS = (b"-1", b"1e400", b"nan", b"99999999999999999999", b"[", b"{", b"\n", b"=", b"../", b"\0")
 HANG, MEMORY = 5.0, 2e9  # seconds of one file, bytes of a process
-Read = Callable[[Path], object]
 
 
 def mutate(data: bytes, seed: int) -> bytes:
@@ -86,152 +56,9 @@ def mutate(data: bytes, seed: int) -> bytes:
         elif kind == 6:
             changed[place : place + length] = b"\xff" * min(length, size - place)
         else:  # a number, or a bracket, of a text
-            word = chance.choice(
-                (b"-1", b"1e400", b"nan", b"99999999999999999999", b"[", b"{", b"\n", b"=", b"../", b"\0")
-            )
+            word = chance.choice(WORDS)
             changed[place : place + len(word)] = word
     return bytes(changed)
-
-
-def _picture(form: str, **options: object) -> bytes:
-    stream = io.BytesIO()
-    noise = np.random.default_rng(0).integers(0, 255, (24, 32, 3), np.uint8)
-    Image.fromarray(noise).save(stream, form, **options)
-    return stream.getvalue()
-
-
-def _hdf5(write: Callable[[h5py.File], object]) -> bytes:
-    stream = io.BytesIO()
-    with h5py.File(stream, "w") as file:
-        write(file)
-    return stream.getvalue()
-
-
-def _nyu(file: h5py.File) -> None:
-    file["rgb"] = np.zeros((3, 480, 640), np.uint8)
-    file.create_dataset("depth", data=np.ones((480, 640), np.float32), chunks=(48, 64), compression="gzip")
-
-
-def _torch(old: bool) -> bytes:
-    stream = io.BytesIO()
-    content = {f"layer{n}.weight": torch.ones(3, 4) for n in range(6)} | {"height": 192, "list": [1, (2, 3)]}
-    torch.save(content, stream, _use_new_zipfile_serialization=not old)
-    return stream.getvalue()
-
-
-def _native(folder: Path) -> bytes:
-    path = folder / "native.pth"
-    write_weights(path, {"model": {"depth.x": torch.ones(8)}, "cfg": dump(default_config()), "meta": {}})
-    return path.read_bytes()
-
-
-def _npz(**arrays: np.ndarray) -> bytes:
-    stream = io.BytesIO()
-    np.savez_compressed(stream, **arrays)
-    return stream.getvalue()
-
-
-def _npy(array: np.ndarray) -> bytes:
-    stream = io.BytesIO()
-    np.save(stream, array)
-    return stream.getvalue()
-
-
-def _zip() -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        archive.writestr("mono/encoder.pth", b"x" * 50)
-    return stream.getvalue()
-
-
-def _stack(path: Path) -> object:
-    return External({"a": (path, 1)}, "disparity")["a"]
-
-
-def _depths(path: Path) -> object:
-    found = read_gt_depths(path)
-    return found if isinstance(found, list) else [found[name] for name in found]
-
-
-def _nyu_image(path: Path) -> object:
-    reader = NYUv2(path.parent, [path.name])
-    return reader.images(0, [0]), reader.ground_truth(0)
-
-
-def _odometry(path: Path) -> object:
-    return KittiOdom(path.parent.parent, ["9 0 l"]).poses(9)
-
-
-def readers(folder: Path) -> dict[str, tuple[str, bytes, Read]]:
-    """Name → (name of the file below the work folder, content of a real file, how it is read)."""
-    sample, reference = dataset_home() / "sample", Path(os.environ["MDTK_REFERENCE"])
-
-    def first(pattern: str) -> bytes:
-        return min(sample.glob(pattern), key=lambda path: (path.stat().st_size, str(path))).read_bytes()
-
-    ragged = np.empty(2, object)
-    ragged[:] = [np.ones((4, 6), np.float32), np.ones((5, 6), np.float32)]
-    pdparams = pickle.dumps({"conv1.weight": np.ones((4, 3, 3, 3), np.float32), "height": 3}, protocol=2)
-    grid = first("make3d/Gridlaserdata/*.mat")
-    return {
-        "png": ("a.png", _picture("PNG"), open_rgb),
-        "jpeg": ("a.jpg", _picture("JPEG", exif=_exif()), open_rgb),
-        "bmp": ("a.bmp", _picture("BMP"), open_rgb),
-        "webp": ("a.webp", _picture("WEBP"), open_rgb),
-        "tiff": ("a.tif", _picture("TIFF", compression="tiff_lzw"), open_rgb),
-        "ppm": ("a.ppm", _picture("PPM"), open_rgb),
-        "grey png": ("g.png", _grey(), lambda path: read_grey_png(path, "depth", "fetch it")),
-        "motion": ("m.png", _picture("PNG"), lambda path: grey_stack([path])),
-        "laser scan": ("0.bin", first("kitti_raw/*/*/velodyne_points/data/*.bin"), read_points),
-        "raw calibration": ("calib_cam_to_cam.txt", (reference / "calib_cam_to_cam.txt").read_bytes(), _raw),
-        "odometry calibration": ("calib.txt", first("kitti_odom/sequences/*/calib.txt"), _odom),
-        "poses": ("poses/09.txt", first("kitti_odom/poses/*.txt"), _odometry),
-        "camera json": ("c.json", first("cityscapes/camera/*/*/*.json"), read_camera),
-        "mat": ("g.mat", grid, read_grid),
-        "nyu h5": ("1.h5", _hdf5(_nyu), _nyu_image),
-        "imagenet h5": ("w.h5", _hdf5(lambda file: file.update(a=np.ones(5), b=np.ones((2, 2)))), read_h5),
-        "gt_depths published": ("gt_depths.npz", _npz(data=ragged), _depths),
-        "gt_depths own": ("own.npz", _npz(a=np.ones((4, 5), np.float32), b=np.ones((3, 3), np.float32)), _depths),
-        "depth npy": ("000_depth.npy", _npy(np.ones((8, 9), np.float32)), read_npy),
-        "predictions npy": ("p.npy", _npy(np.ones((3, 8, 9), np.float32)), _stack),
-        "split list": ("l.txt", b"2011_09_26/2011_09_26_drive_0001_sync 5 l\n" * 4, lambda path: load_split(str(path))),
-        "recipe": ("r.yaml", (ROOT / "configs/base/kitti.yaml").read_bytes(), lambda path: load_config(path)),
-        "opt.json": ("o/opt.json", json.dumps({"height": 192, "frame_ids": [0, -1, 1]}).encode(), _options),
-        "pth": ("w.pth", _torch(False), read_torch),
-        "safetensors": ("w.safetensors", save({"a": torch.ones(5), "b": torch.ones(2, 2)}), read_safetensors),
-        "pth before 1.6": ("old.pth", _torch(True), read_torch),
-        "native pth": ("n.pth", _native(folder), read_weights),
-        "backbone pth": ("b.pth", _torch(False), lambda path: read_backbone(path)),
-        "zip": ("z.pth", _zip(), recognise),
-        "pdparams": ("p.pdparams", pdparams, read_pdparams),
-        "pdparams of Paddle": ("t.pdparams", (reference / "tiny.pdparams").read_bytes(), read_pdparams),
-        "params": ("t.params", (reference / "tiny.params").read_bytes(), read_params),
-        "gif video": ("v.gif", _picture("GIF"), lambda path: sum(1 for _ in read_frames(path))),
-    }
-
-
-def _raw(path: Path) -> object:
-    return read_raw_cameras(path.parent)
-
-
-def _odom(path: Path) -> object:
-    return read_odometry_cameras(path.parent)
-
-
-def _options(path: Path) -> object:
-    return read_options(path.parent)
-
-
-def _grey() -> bytes:
-    stream = io.BytesIO()
-    Image.fromarray(np.arange(600, dtype=np.uint16).reshape(20, 30) * 100).save(stream, "PNG")
-    return stream.getvalue()
-
-
-def _exif() -> Image.Exif:
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    return exif
 
 
 def attempt(read: Read, path: Path, data: bytes) -> str:

@@ -31,10 +31,10 @@ from huggingface_hub.errors import (
 
 from mdtk.config import dump
 from mdtk.convert.published import cache_home
-from mdtk.core.download import PATIENCE, why_silent
+from mdtk.core.download import why_silent
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import write_text
-from mdtk.core.guard import read_json
+from mdtk.core.guard import read_json, reading
 from mdtk.core.safetensors_files import SUFFIX
 from mdtk.core.weights import read_weights, write_weights
 from mdtk.evaluation.io.results import SUMMARY
@@ -56,7 +56,8 @@ def hub_file(word: str) -> Path:
     where: dict[str, Any] = {"revision": revision or None, "cache_dir": cache_home() / "hub"}
     if isinstance(kept := try_to_load_from_cache(repository, file or MODEL, **where), str):
         return Path(kept)
-    if reason := why_silent(_endpoint() or constants.ENDPOINT, PATIENCE):  # the library itself tries for minutes
+    # The library itself tries a silent server for minutes.
+    if not constants.HF_HUB_OFFLINE and (reason := why_silent(_endpoint() or constants.ENDPOINT)):
         raise MdtkError(
             f"{word} cannot be fetched ({reason}), and is not in {where['cache_dir']}; connect to a network"
         )
@@ -108,6 +109,9 @@ def _results(model: LoadedModel) -> Iterator[tuple[Path, dict[str, Any]]]:
     for path in sorted(path for level in levels for path in model.path.parent.glob(level)):
         result = read_json(path, "result", "move it away")
         if isinstance(result, dict) and result.get("checkpoint_sha256") == model.checksum and "results" in result:
+            with reading(path, "result", "move it away"):
+                list(_eval_results(result))
+                _table([result])
             yield path, result
 
 

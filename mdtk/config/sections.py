@@ -67,6 +67,12 @@ class DataSection(Section):
 
     name: str = key("DATA.NAME", "kitti_raw", "name of a dataset reader (mdtk.datasets.catalogue.DATASETS)")
     root: str = key("DATA.ROOT", "", "data root of this set; empty: ROOTS.<NAME>", runtime=True)
+    packed: str = key(
+        "DATA.PACKED",
+        "",
+        "folder of a packed copy of the lists (mdtk pack), read in place of the images; empty: the images",
+        runtime=True,
+    )
     train_split: str = key(
         "DATA.TRAIN_SPLIT", "eigen_zhou/train", "training list: one of the data root, a published one, or a text file"
     )
@@ -554,6 +560,18 @@ class LogSection(Section):
     )
     tensorboard: bool = key("LOG.TENSORBOARD", True, "write TensorBoard files", runtime=True)
     csv: bool = key("LOG.CSV", False, "write train.csv and epoch.csv, tables of metrics.jsonl", runtime=True)
+    wandb: bool = key(
+        "LOG.WANDB",
+        False,
+        "report to Weights & Biases, whose own variables (WANDB_PROJECT …) say where",
+        runtime=True,
+    )
+    mlflow: bool = key(
+        "LOG.MLFLOW",
+        False,
+        "report to MLflow, whose own variables (MLFLOW_TRACKING_URI …) say where",
+        runtime=True,
+    )
 
 
 @dataclass(frozen=True)

@@ -77,6 +77,7 @@ def classifier(name: str, arrays: Mapping[str, Array], origin: str) -> dict[str,
     sizes = _class_counts(name, tensors)
     for classes in sizes:
         try:
+            _check_amount(name, classes, tensors)
             given = {"state_dict": dict(tensors), "num_classes": classes}
             model = timm.create_model(name, pretrained=True, num_classes=classes, pretrained_cfg_overlay=given)
             return model.state_dict()
@@ -85,6 +86,15 @@ def classifier(name: str, arrays: Mapping[str, Array], origin: str) -> dict[str,
             if classes == sizes[-1]:
                 raise MdtkError(f"{origin} is not a complete {name} classifier ({reason}); {GIVE_NAME}") from error
     raise AssertionError("not reached: there is always a number of classes")
+
+
+def _check_amount(name: str, classes: int, tensors: Mapping[str, Tensor]) -> None:
+    """Raises `ValueError` for a network far larger than the file, before it takes memory: the name is a stranger's."""
+    with torch.device("meta"):
+        wanted = sum(parameter.numel() for parameter in timm.create_model(name, num_classes=classes).parameters())
+    stored = sum(tensor.numel() for tensor in tensors.values())
+    if wanted > 2 * stored:
+        raise ValueError(f"it has {wanted:,} parameters and the file {stored:,} numbers")
 
 
 def _class_counts(name: str, tensors: Mapping[str, Tensor]) -> list[int]:

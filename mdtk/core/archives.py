@@ -39,8 +39,8 @@ def members(path: Path) -> Iterator[Member]:
     times its size.
     """
     with reading(path, "archive", _ADVICE):
-        found = _zip_members(path) if zipfile.is_zipfile(path) else _tar_members(path)
-    limit, total, count = max(FLOOR, RATIO * path.stat().st_size), 0, 0
+        limit, total, count = max(FLOOR, RATIO * path.stat().st_size), 0, 0
+        found = _zip_members(path) if zipfile.is_zipfile(path) else _tar_members(path, limit)
     while True:
         with reading(path, "archive", _ADVICE):
             member = next(found, None)
@@ -71,9 +71,11 @@ def _zip_members(path: Path) -> Iterator[Member]:
                 yield Member(info.filename, info.file_size, _guarded(path, partial(archive.read, info)))
 
 
-def _tar_members(path: Path) -> Iterator[Member]:
+def _tar_members(path: Path, limit: int) -> Iterator[Member]:
     with tarfile.open(path, "r|*") as archive:
         for info in archive:
+            if archive.offset > limit:  # what is passed over is unpacked too
+                raise MdtkError(f"{path}: refused, it would unpack to more than {RATIO} times its size; {_ADVICE}")
             if info.isfile() and not info.issparse():
                 yield Member(info.name, info.size, _guarded(path, partial(_whole, archive, info)))
 

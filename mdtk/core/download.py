@@ -17,6 +17,7 @@ from mdtk.core.errors import MdtkError
 from mdtk.core.files import write_text
 
 BLOCK = 1 << 18  # bytes
+ANSWER = 15.0  # seconds until the first answer of a server
 PATIENCE = 30  # seconds without an answer, or without another byte
 _SHORT = 1 << 20  # bytes of a file that is read as text
 
@@ -88,7 +89,7 @@ def _receive(answer: Any, part: Path, mode: str, total: int, have: int) -> None:
             bar.update(len(block))
 
 
-def why_silent(address: str, seconds: float) -> str:
+def why_silent(address: str, seconds: float = ANSWER) -> str:
     """Why the server of an address does not answer; an empty text if it does, be it with an error."""
     try:
         with urllib.request.urlopen(urllib.request.Request(address, method="HEAD"), timeout=seconds):

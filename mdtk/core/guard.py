@@ -54,6 +54,15 @@ def read_json(path: str | os.PathLike[str], what: str, advice: str, limit: int =
         return json.loads(text)
 
 
+def json_record(line: str) -> dict[str, Any] | None:
+    """The mapping in a line of a .jsonl file; None for one that is none, or that a kill cut off."""
+    try:
+        record = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
 def check_size(path: Path, what: str, limit: int) -> None:
     """Raises `MdtkError` for a file of more than `limit` bytes, before it is read."""
     size = path.stat().st_size

@@ -16,7 +16,7 @@ NAME = ".lock"
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path, advice: str = "give another OUT_DIR") -> Iterator[None]:
     """Holds the lock of `folder`, which is made if need be, while the block runs.
 
     It is the system's own lock of a file (POSIX, also over NFS): it ends with the process however that ends, so that
@@ -28,7 +28,7 @@ def locked(folder: Path) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         file = open(path, "a+", encoding="utf-8")  # noqa: SIM115  # open as long as the block
     except OSError as error:
-        raise MdtkError(f"{folder} cannot be written ({error.strerror}); give another OUT_DIR") from error
+        raise MdtkError(f"{folder} cannot be written ({error.strerror}); {advice}") from error
     with file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -36,7 +36,7 @@ def locked(folder: Path) -> Iterator[None]:
             if error.errno in (errno.EACCES, errno.EAGAIN):
                 file.seek(0)
                 raise MdtkError(
-                    f"{folder} is in use by {file.read().strip() or 'another process'}; end it, or give another OUT_DIR"
+                    f"{folder} is in use by {file.read().strip() or 'another process'}; end it, or {advice}"
                 ) from error
             # A file system without locks: two runs are not told apart there, and none is refused.
         file.truncate(0)

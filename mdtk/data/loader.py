@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import multiprocessing
 import signal
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,6 +19,7 @@ from mdtk.config.sections import DataSection
 from mdtk.core.errors import MdtkError
 from mdtk.core.spacing import evenly_spaced
 from mdtk.data.batch import Batch, collate
+from mdtk.data.packing import build_packed
 from mdtk.data.preparation import Preparation, build_preparation
 from mdtk.data.sampler import TrainSampler, share
 from mdtk.data.samples import Key, MixedDataset, MonoDataset
@@ -43,6 +46,7 @@ def build_mono_dataset(
         prepare=prepare,
         seed=cfg.SEED,
         replace=replace,
+        packed=build_packed(node, split, reader, prepare),
     )
 
 
@@ -100,6 +104,20 @@ def _leave_signals(worker: int) -> None:
     """A cluster and a terminal send their signals to workers too, whose training needs them to finish its step."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
+
+
+def _end_workers() -> None:
+    """Ends workers that are alive when this process exits, for example because a traceback still holds their loader.
+
+    Python itself would send the SIGTERM that they leave, and wait for ever.
+    """
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # torch's handler would report them
+    for child in multiprocessing.active_children():
+        if child.daemon:
+            child.kill()
+
+
+atexit.register(_end_workers)
 
 
 class NoiseReader(DatasetReader):

@@ -57,6 +57,11 @@ class Preparation:
         parts: tuple[Augmentation | ViewKind, ...] = (*self.augmentations, *self.views)
         return frozenset(f"{part.name}/{name}" for part in parts for name in part.on_host)
 
+    @property
+    def cuts_native(self) -> bool:
+        """Whether a view may cut frames of its own from the native images."""
+        return any(type(kind).cut is not ViewKind.cut for kind in self.views)
+
     def draw(self, images: Sequence[Image.Image], size: tuple[int, int], seeds: Sequence[int]) -> dict[str, np.ndarray]:
         """A sample's parameters, and the frames that its views cut from the native images.
 

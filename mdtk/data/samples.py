@@ -10,7 +10,8 @@ from torch.utils.data import Dataset
 from mdtk.core.errors import MdtkError
 from mdtk.data.batch import Sample
 from mdtk.data.preparation import Preparation
-from mdtk.datasets.image_files import resize_frames
+from mdtk.datasets.entry_frames import EntryFrames, decode_frames
+from mdtk.datasets.packed import PackedFrames
 from mdtk.datasets.reader import STEREO, DatasetReader, Offset
 
 TRIES = 20  # entries that are tried in the place of one that cannot be read
@@ -24,7 +25,7 @@ class MonoDataset(Dataset):
     Args: sources in frames, `stereo` appends the other camera; size (width, height) of the network's input;
     baseline in depth units (0: the rig's metres); depth_range: depth of this set's sigmoid at 1 and at 0;
     `prepare` draws the parameters of augmentations and views; with `replace` the next entry that can be read stands in
-    for one that cannot, and says so.
+    for one that cannot, and says so; `packed`: frames come from there, and the reader opens no image.
     """
 
     def __init__(
@@ -39,9 +40,10 @@ class MonoDataset(Dataset):
         prepare: Preparation,
         seed: int = 0,
         replace: bool = False,
+        packed: PackedFrames | None = None,
     ) -> None:
         self.reader, self.size, self.prepare, self.seed = reader, size, prepare, seed
-        self.replace = replace
+        self.replace, self.packed = replace, packed
         self.offsets: list[Offset] = [0, *sources, *([STEREO] if stereo else [])]
         self.stereo, self.baseline = stereo, baseline
         self.depth_range = np.array(depth_range, np.float32)
@@ -62,26 +64,23 @@ class MonoDataset(Dataset):
         raise MdtkError(f"{problem}; nor can any of the {TRIES} entries after it be read")
 
     def _sample(self, epoch: int, position: int, index: int, problem: str) -> Sample:
-        images = self.reader.images(index, self.offsets)
-        if len({image.size for image in images}) > 1:
-            sizes = ", ".join(
-                f"{offset}: {image.width}x{image.height}" for offset, image in zip(self.offsets, images, strict=True)
-            )
-            raise MdtkError(
-                f"{self.reader.name(index)}: the frames have different sizes ({sizes}); leave the entry out of the "
-                "list, or bring the frames to one size"
-            )
-        K = self.reader.resized_intrinsics(index, images[0].size, self.size)
+        frames = self._frames(index)
+        K = self.reader.resized_intrinsics(index, frames.native_size, self.size)
         return Sample(
             name=self.reader.name(index),
-            frames_n3hw=resize_frames(images, self.size),
+            frames_n3hw=frames.resized_n3hw,
             K_33=K.astype(np.float32),
             stereo_T_44=self._stereo_T(index),
             depth_range_2=self.depth_range,
-            parameters=self.prepare.draw(images, self.size, (self.seed, epoch, position)),
+            parameters=self.prepare.draw(frames.images, self.size, (self.seed, epoch, position)),
             on_host=self.prepare.on_host,
             problem=problem,
         )
+
+    def _frames(self, index: int) -> EntryFrames:
+        if self.packed is not None:
+            return self.packed(index)
+        return decode_frames(self.reader, index, self.offsets, self.size)
 
     def _stereo_T(self, index: int) -> np.ndarray:
         T = np.eye(4, dtype=np.float32)

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image, ImageOps
 
@@ -24,14 +25,24 @@ Box = tuple[float, float, float, float]  # left, upper, right, lower in pixels o
 
 def resize(image: Image.Image, size: tuple[int, int], box: Box | None = None) -> np.ndarray:
     """The RGB image, or its `box`, resized to `size` = (width, height) by LANCZOS as published: (3, H, W) uint8."""
+    pixels = np.empty((3, size[1], size[0]), np.uint8)
+    _resize_into(pixels, image, box)
+    return pixels
+
+
+def _resize_into(pixels_3hw: np.ndarray, image: Image.Image, box: Box | None = None) -> None:
+    size = (pixels_3hw.shape[2], pixels_3hw.shape[1])
     if image.size != size or box is not None:
         image = image.resize(size, Image.Resampling.LANCZOS, box=box)
-    return np.ascontiguousarray(np.asarray(image).transpose(2, 0, 1))
+    cv2.split(np.asarray(image), list(pixels_3hw))  # writes there, faster than a transposed copy
 
 
-def resize_frames(images: list[Image.Image], size: tuple[int, int]) -> np.ndarray:
+def resize_frames(images: Sequence[Image.Image], size: tuple[int, int]) -> np.ndarray:
     """The images resized to `size` = (width, height): (N, 3, H, W) uint8."""
-    return np.stack([resize(image, size) for image in images])
+    frames = np.empty((len(images), 3, size[1], size[0]), np.uint8)
+    for frame, image in zip(frames, images, strict=True):
+        _resize_into(frame, image)
+    return frames
 
 
 def magnified_crop(images: Sequence[Image.Image], size: tuple[int, int], box_4: np.ndarray) -> np.ndarray:
@@ -41,12 +52,12 @@ def magnified_crop(images: Sequence[Image.Image], size: tuple[int, int], box_4: 
     """
     width, height = size
     large, (left, top) = magnified_size(size, box_4), box_4[2:].tolist()
-    crops = []
-    for image in images:
+    crops = np.empty((len(images), 3, height, width), np.uint8)
+    for crop, image in zip(crops, images, strict=True):
         scale_x, scale_y = image.width / large[0], image.height / large[1]
         box = (left * scale_x, top * scale_y, (left + width) * scale_x, (top + height) * scale_y)
-        crops.append(resize(image, size, box))
-    return np.stack(crops)
+        _resize_into(crop, image, box)
+    return crops
 
 
 @contextlib.contextmanager

@@ -86,14 +86,16 @@ def _projection(values: dict[str, np.ndarray], key: str, path: Path) -> np.ndarr
     return projection
 
 
-def read_table(path: Path, what: str, hint: str, shape: tuple[int, ...] = ()) -> np.ndarray:
-    """The finite numbers of a text file, float64 of `shape`, one side of which may be -1; else lines and columns."""
+def read_table(
+    path: Path, what: str, hint: str, shape: tuple[int, ...] = (), largest: float = LARGEST_NUMBER
+) -> np.ndarray:
+    """The numbers of a text file below `largest`, float64 of `shape` (one side may be -1); else lines and columns."""
     require_file(path, what, hint)
     with reading(path, what, hint):
         check_size(path, what, TEXT_LIMIT)
         values = np.loadtxt(path, ndmin=2, encoding="utf-8")
         values = values.reshape(shape) if shape else values
-    if not values.size or not (np.abs(values) < LARGEST_NUMBER).all():
+    if not values.size or not (np.abs(values) < largest).all():
         raise MdtkError(f"{path}: must hold {what} of finite numbers; {hint}")
     return values
 

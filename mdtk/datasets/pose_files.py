@@ -10,10 +10,11 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from mdtk.core.errors import MdtkError
-from mdtk.datasets.kitti_calibration import read_table
+from mdtk.datasets.kitti_calibration import LARGEST_NUMBER, read_table
 
 NEAREST = 0.02  # seconds between two times that belong together, as TUM RGB-D's own tool has it
 ADVICE = "give lines of 12 numbers (KITTI) or of 8, time tx ty tz qx qy qz qw (TUM)"
+LATEST = 1e19  # a time in nanoseconds since 1970 is smaller
 _ROTATION = 1e-2  # largest difference of a rotation's determinant, or of a quaternion's norm, from 1
 
 
@@ -23,7 +24,7 @@ def read_trajectory(path: Path) -> tuple[np.ndarray | None, np.ndarray]:
 
     Raises `MdtkError` for another number of columns, or lines that are no rigid motions.
     """
-    rows = read_table(path, "poses", ADVICE)
+    rows = read_table(path, "poses", ADVICE, largest=LATEST)
     if rows.shape[1] not in (8, 12):
         raise MdtkError(f"{path}: has {rows.shape[1]} numbers in a line; {ADVICE}")
     world_T_camera = np.tile(np.eye(4), (len(rows), 1, 1))
@@ -37,8 +38,9 @@ def read_trajectory(path: Path) -> tuple[np.ndarray | None, np.ndarray]:
             world_T_camera[:, :3, :3] = Rotation.from_quat(rows[:, 4:]).as_matrix()
         world_T_camera[:, :3, 3] = rows[:, 1:4]
         times = rows[:, 0]
+    whole &= (np.abs(world_T_camera) < LARGEST_NUMBER).all(axis=(1, 2))
     if not whole.all():
-        raise MdtkError(f"{path}: pose {int(np.argmin(whole)) + 1} holds no rotation; {ADVICE}")
+        raise MdtkError(f"{path}: pose {int(np.argmin(whole)) + 1} is no rigid motion in metres; {ADVICE}")
     return times, world_T_camera
 
 

@@ -36,11 +36,16 @@ class ScannedReader(DatasetReader):
             raise MdtkError(reason)
         root = resolve_data(source.root)
         if Path(split).suffix == ".txt" or text_path(root, split).is_file():
-            return cls(root, load_split(split, root).lines, source.intrinsics)
+            return cls(root, [cls.entry(line) for line in load_split(split, root).lines], source.intrinsics)
         lines = sorted(cls.scan(root, split.rpartition("/")[2]))
         if not lines:
             raise MdtkError(f"{cls.key}: {root} holds no image of {split}; {cls.hint}")
         return cls(root, lines, source.intrinsics)
+
+    @classmethod
+    def entry(cls, line: str) -> str:
+        """A line of a list as this reader writes it; readers that know a published list's form say so."""
+        return line
 
     @classmethod
     @abc.abstractmethod

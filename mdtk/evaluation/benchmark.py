@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mdtk.core import distributed
 from mdtk.core.spacing import evenly_spaced
 from mdtk.datasets.prepare.contamination import contamination
 from mdtk.datasets.reader import DatasetReader
@@ -21,9 +22,12 @@ from mdtk.evaluation.io.saving import save_predictions
 from mdtk.evaluation.predictors import DepthPredictor, kind_of, predicted_disparities
 from mdtk.evaluation.scoring.alignment import check_kind
 from mdtk.evaluation.scoring.evaluator import MODEL, Candidate, Evaluation, GroundTruth, MapChoice, evaluate_all
-from mdtk.evaluation.scoring.protocols import Protocol, Submission
+from mdtk.evaluation.scoring.protocols import NO_TRUTH, Protocol, Submission
 from mdtk.evaluation.scoring.score import ScaleMode
+from mdtk.evaluation.scoring.temporal import TAE
+from mdtk.evaluation.sequence_metrics import check_sequence, with_temporal_error
 from mdtk.evaluation.sharding import shard_batches, together
+from mdtk.evaluation.unsupervised import evaluate_photometric
 
 
 def evaluate_protocols(config: EvalConfig, predictor: DepthPredictor, names: Sequence[str]) -> list[Evaluation]:
@@ -39,7 +43,11 @@ def evaluate_protocol(
     config: EvalConfig, protocol: Protocol, predictor: DepthPredictor, reader: DatasetReader
 ) -> list[Evaluation]:
     """One protocol of `evaluate_protocols`; with `config.score` False it only predicts and saves, and gives nothing."""
+    if protocol.ground_truth == NO_TRUTH:
+        return [evaluate_photometric(config, protocol, predictor, reader)]
     kind = kind_of(predictor)
+    if TAE in config.map_metrics:
+        check_sequence(reader)
     scale = config.scale_under(protocol, kind)
     if config.score:
         check_kind(scale.row, kind)  # before anything is predicted
@@ -48,12 +56,18 @@ def evaluate_protocol(
     predictions = shared_predictions(config, protocol, predictor, reader, batches)
     if not config.score:
         return []
-    maps = MapChoice(config.map_metrics, _intrinsics_of(reader)) if config.map_metrics else None
+    on_maps = tuple(name for name in config.map_metrics if name != TAE)
+    maps = MapChoice(on_maps, _intrinsics_of(reader)) if on_maps else None
     baselines = config.baselines() if config.baselines else None
     candidates = {MODEL: Candidate(predictions, scale, kind)}
     candidates |= baseline_candidates(baselines, reader, batches, scale.alignment) if baselines else {}
     depths = open_ground_truth(config.ground_truth, protocol, reader, batches, config.workers)
     found = evaluate_all(protocol, candidates, depths, config.skip_empty, together, reader.recording, maps)
+    if TAE in config.map_metrics:
+        found = {
+            label: with_temporal_error(one, candidates[label], reader, _intrinsics_of(reader))
+            for label, one in found.items()
+        }
     for evaluation in found.values():
         if len(evaluation.rows) + len(evaluation.empty) != len(indices):
             raise RuntimeError(f"{protocol.key}: {len(evaluation.rows)} rows of {len(indices)} images; a shard is lost")
@@ -137,15 +151,26 @@ def baseline_candidates(
 
 
 def export_submission(
-    config: EvalConfig, row: Submission, predictor: DepthPredictor, reader: DatasetReader, folder: Path
-) -> int:
-    """Predicts the images of a benchmark without public ground truth into <folder>/%010d.png; returns how many."""
+    config: EvalConfig, row: Submission, predictor: DepthPredictor, reader: DatasetReader
+) -> tuple[int, Path]:
+    """Predicts the images of a benchmark without public ground truth, and writes what its server takes.
+
+    Gives how many, and the file or folder: benchmark_predictions/%010d.png, or <name>_pred.npz, in the result folder.
+    """
     batches = shard_batches(range(len(reader)), config.batch_size)
     predictions = shared_predictions(config, row.protocol, predictor, reader, batches)
+    if row.form == "npz":
+        stack = save_predictions(config.folder / "predictions", row.protocol, predictions, reader, batches)
+        target = config.folder / f"{row.protocol.name}_pred.npz"
+        if distributed.is_main():
+            submission.export_stack(stack, target)
+        distributed.barrier()
+        return len(reader), target
+    folder = config.folder / "benchmark_predictions"
 
     def write() -> list[int]:
         indices = [index for batch in batches for index in batch]
         submission.export(row, predictions, [reader.name(index) for index in indices], indices, folder)
         return indices
 
-    return len(together(write))
+    return len(together(write)), folder

@@ -22,20 +22,19 @@ from mdtk.datasets.prepare.contamination import TrainList, train_lists
 from mdtk.evaluation.benchmark import configuration, evaluate_protocol, export_submission
 from mdtk.evaluation.eval_config import EvalConfig, build_eval_config, merged_config
 from mdtk.evaluation.io.results import check_overwrite, console_table, summary_table, write_results, write_summary
-from mdtk.evaluation.predictors import DepthPredictor, build_model_predictor, build_predictor
+from mdtk.evaluation.predictors import DepthPredictor, PairModel, build_model_predictor, build_predictor
 from mdtk.evaluation.report.entries import Entry
 from mdtk.evaluation.report.page import write_report
 from mdtk.evaluation.report.sources import Source, protocol_of
 from mdtk.evaluation.robustness import corruption_names, evaluate_corruptions, write_corruptions
 from mdtk.evaluation.scoring.evaluator import Evaluation
-from mdtk.evaluation.scoring.protocols import KITTI_BENCHMARK
+from mdtk.evaluation.scoring.protocols import NO_TRUTH, SUBMISSIONS
 from mdtk.evaluation.user_predictor import is_user_file, load_user_predictor
 from mdtk.models import load_model
 
 FIVE = ("kitti_eigen", "kitti_eigen_benchmark", "nyuv2", "make3d", "cityscapes")
 # A predictor, its configuration, its part of the provenance, and the lists that it was trained on
 Opened = tuple[DepthPredictor, CfgNode, dict[str, object], tuple[TrainList, ...]]
-SUBMISSIONS = {KITTI_BENCHMARK.protocol.name: KITTI_BENCHMARK}
 FLAGS = {  # of tools/evaluate.py, and what each says as KEY VALUE
     "eval_mono": ("EVAL.ALIGNMENT", "median"),
     "eval_stereo": ("EVAL.ALIGNMENT", "none"),
@@ -110,7 +109,9 @@ def _open_checkpoint(path: str, config: str, pairs: Sequence[str], device: torch
     model = dataclasses.replace(model, cfg=cfg)
     offsets = model.input_offsets
     watched = distributed.is_main() and sys.stderr.isatty()
-    predictor = build_model_predictor(cfg, model.disparity, device, offsets, progress=watched)
+    pose = model.system.pose
+    motion = _on(device, model.system.relative_pose) if pose is not None and pose.inputs == "pairs" else None
+    predictor = build_model_predictor(cfg, model.disparity, device, offsets, progress=watched, motion=motion)
     provenance = {
         "checkpoint": str(model.path),
         "checkpoint_sha256": model.checksum,
@@ -119,6 +120,11 @@ def _open_checkpoint(path: str, config: str, pairs: Sequence[str], device: torch
         "precision": cfg.SOLVER.PRECISION,
     }
     return predictor, cfg, provenance, model.train_lists or train_lists(model.cfg)
+
+
+def _on(device: torch.device, motion: PairModel) -> PairModel:
+    """The pose network for images that lie anywhere."""
+    return lambda first, second: motion(first.to(device), second.to(device))
 
 
 def parse_options(words: Sequence[str]) -> dict[str, object]:
@@ -190,9 +196,8 @@ def _evaluate_benchmark(config: EvalConfig, predictor: DepthPredictor, name: str
         check_overwrite(config.folder, protocol, configuration(config, protocol, predictor, reader))
     evaluations: list[Evaluation] = []
     if name in SUBMISSIONS:
-        target = config.folder / "benchmark_predictions"
-        count = export_submission(config, SUBMISSIONS[name], predictor, reader, target)
-        _say(f"{name}: wrote {count} PNGs to {target}\n")
+        count, target = export_submission(config, SUBMISSIONS[name], predictor, reader)
+        _say(f"{name}: wrote {count} predictions to {target}\n")
     else:
         evaluations = evaluate_protocol(config, protocol, predictor, reader)
     if config.save_predictions:
@@ -238,7 +243,7 @@ def _finish(
     if not (found and distributed.is_main()):
         return
     paths = write_summary(config.folder, found, missing)
-    if config.report:
+    if config.report and any(one.protocol.ground_truth != NO_TRUTH for one in found):
         paths.append(_report(config, predictor))
     print(f"Summary\n\n{summary_table(found)}\n")
     if missing:

@@ -39,8 +39,9 @@ class Result:
     shifts: tuple[float, ...] = ()
 
     def mean(self, metric: str) -> float:
-        """The metric's mean over images."""
-        return float(self.metrics[metric].mean())
+        """The metric's mean over the images that have it."""
+        values = self.metrics[metric]
+        return float(values[~np.isnan(values)].mean()) if not np.isnan(values).all() else float("nan")
 
 
 def read_result(place: str | Path, protocol: str, predictor: str = MODEL) -> Result:
@@ -60,8 +61,8 @@ def read_result(place: str | Path, protocol: str, predictor: str = MODEL) -> Res
         raise MdtkError(f"{path}: holds no rows of {predictor} with their recording; evaluate again with this version")
     with reading(path, "result", "evaluate again"):
         metrics = {name: np.array([float(row[name]) for row in rows]) for name in rows[0] if name not in PLACE}
-        indices = tuple(int(row["index"]) for row in rows)
-        scales, shifts = (tuple(float(row[name]) for row in rows) for name in ("scale", "shift"))
+        indices = tuple(int(row["index"]) for row in rows if "index" in row)
+        scales, shifts = (tuple(float(row[name]) for row in rows if name in row) for name in ("scale", "shift"))
     facts = path.with_suffix(".json")
     return Result(
         label=str(place if place.suffix != ".csv" else place.with_suffix("")),
@@ -101,7 +102,10 @@ def compare(a: Result, b: Result, metric: str) -> Difference:
     for result in (a, b):
         if metric not in result.metrics:
             raise MdtkError(f"{result.label} has no {metric}; it has {', '.join(result.metrics)}")
-    return compare_paired(a.metrics[metric], b.metrics[metric], a.recordings)
+    known = ~(np.isnan(a.metrics[metric]) | np.isnan(b.metrics[metric]))
+    if not known.any():
+        raise MdtkError(f"no image has {metric} in both {a.label} and {b.label}; choose another of --metrics")
+    return compare_paired(a.metrics[metric][known], b.metrics[metric][known], np.array(a.recordings)[known].tolist())
 
 
 def difference_table(results: Sequence[Result], metrics: Sequence[str]) -> str:
@@ -130,7 +134,7 @@ def difference_table(results: Sequence[Result], metrics: Sequence[str]) -> str:
 
 def changed_most(a: Result, b: Result, metric: str, count: int = 5) -> list[tuple[int, str, float]]:
     """(place, name, b − a) of the images that changed most, the largest change first."""
-    difference = b.metrics[metric] - a.metrics[metric]
+    difference = np.nan_to_num(b.metrics[metric] - a.metrics[metric])
     order = np.argsort(-np.abs(difference), kind="stable")[:count]
     return [(int(place), a.names[place], float(difference[place])) for place in order]
 

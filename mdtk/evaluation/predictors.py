@@ -37,6 +37,7 @@ from mdtk.inference.predict import predict
 # Images (B, 3·F, H, W) in 0 … 1 on the device, F frames one after the other, and the key of their dataset
 # → scaled disparity (B, 1, H, W)
 DatasetModel = Callable[[Tensor, str], Tensor]
+PairModel = Callable[[Tensor, Tensor], Tensor]  # images (B, 3, H, W) of frames i and i+1 → next_T_this (B, 4, 4)
 
 
 class DepthPredictor(abc.ABC):
@@ -76,6 +77,7 @@ class ModelPredictor(DepthPredictor):
     post_process: bool = False
     workers: int = 0
     progress: bool = False
+    motion: PairModel | None = None  # of the checkpoint's pose network, for what neighbouring frames say
 
     def predictions(
         self, protocol: Protocol, reader: DatasetReader, batches: Sequence[Sequence[int]]
@@ -180,8 +182,9 @@ def build_model_predictor(
     device: torch.device | str,
     frame_offsets: Sequence[Offset] = (0,),
     progress: bool = False,
+    motion: PairModel | None = None,
 ) -> ModelPredictor:
-    """A model in eval mode on `device`, at the configuration's input size."""
+    """A model in eval mode on `device`, at the configuration's input size, and its pose network if it has one."""
     return ModelPredictor(
         model,
         cfg.DATA.HEIGHT,
@@ -191,6 +194,7 @@ def build_model_predictor(
         post_process=cfg.EVAL.POST_PROCESS,
         workers=cfg.DATA.WORKERS,
         progress=progress,
+        motion=motion,
     )
 
 

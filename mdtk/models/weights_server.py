@@ -5,14 +5,13 @@ from __future__ import annotations
 import timm
 from huggingface_hub import constants, try_to_load_from_cache
 
-from mdtk.core.download import why_silent
+from mdtk.core.download import ANSWER, why_silent
 from mdtk.core.errors import MdtkError
 
-PATIENCE = 15.0  # seconds until the server's first answer
 _FILES = ("model.safetensors", "pytorch_model.bin")  # that timm looks for at the hub
 
 
-def check_server(tag: str, seconds: float = PATIENCE) -> None:
+def check_server(tag: str, seconds: float = ANSWER) -> None:
     """Raises `MdtkError` if the ImageNet weights of the timm model `tag` are not in a cache and their server is silent.
 
     Any answer will do, an error's too: what it means is timm's to say.

@@ -14,21 +14,21 @@ from mdtk.synthetic.rig import Rig, calib_odometry
 from mdtk.synthetic.world_files import Task, chunks, missing, write_lines, write_png
 
 _CAMERAS = (("l", "image_2"), ("r", "image_3"))
-_TRAIN, _TEST = (0, 1), (9, 10)
+_TRAIN, TEST = (0, 1), (9, 10)  # of the test sequences only the left camera is read, and made
 
 
 @dataclass(frozen=True)
 class Size:
     """How much data a scale makes."""
 
-    frames: tuple[int, int, int, int]  # of sequences 00, 01, 09, 10; 0.9 m each, so that small ones exceed 100 m
+    frames: tuple[int, int, int, int]  # of sequences 00, 01, 09, 10; 0.9 m each, so that test sequences exceed 100 m
     width: int
     height: int
     focal: float
 
 
 SIZES = {
-    "small": Size((145, 145, 160, 150), 256, 77, 148.2),
+    "small": Size((100, 100, 160, 150), 256, 77, 148.2),
     "tiny": Size((8, 8, 8, 8), 192, 58, 111.4),
     "full": Size((400, 400, 500, 450), 620, 187, 359.4),
 }
@@ -38,7 +38,7 @@ def plan(scale: str, seed: int) -> dict[int, DriveSpec]:
     """The drive of each sequence, by number. Grey and colour cameras coincide, so the poses are those of camera 2."""
     size = SIZES[scale]
     specs = {}
-    for sequence, frames in zip((*_TRAIN, *_TEST), size.frames, strict=True):
+    for sequence, frames in zip((*_TRAIN, *TEST), size.frames, strict=True):
         rig = Rig(size.width, size.height, size.focal, 100 + sequence, left_shift=0.0)
         specs[sequence] = DriveSpec(seed, 1000 + sequence, frames, rig, oncoming=2)
     return specs
@@ -55,7 +55,7 @@ def tasks(root: Path, scale: str, seed: int) -> list[Task]:
 
 def _write_frames(root: Path, sequence: int, spec: DriveSpec, frames: range) -> None:
     for frame in frames:
-        for side, camera in _CAMERAS:
+        for side, camera in _CAMERAS if sequence in _TRAIN else _CAMERAS[:1]:
             path = root / "sequences" / f"{sequence:02d}" / camera / f"{frame:06d}.png"
             if missing(path):
                 write_png(path, make_drive(spec).image(frame, side))
@@ -88,7 +88,7 @@ def splits(specs: dict[int, DriveSpec], seed: int) -> dict[str, list[str]]:
     lines = [lines[k] for k in np.random.default_rng([seed, 8]).permutation(len(lines))]
     held = -(-len(lines) // 10)
     files = {"train_files.txt": lines[held:], "val_files.txt": lines[:held]}
-    for sequence in _TEST:
+    for sequence in TEST:
         count = specs[sequence].frames - 1
         files[f"test_files_{sequence:02d}.txt"] = [f"{sequence} {frame} l" for frame in range(count)]
     return files

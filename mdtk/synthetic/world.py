@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 import cv2
 import joblib
@@ -18,15 +19,26 @@ from mdtk.synthetic import kitti_odom_layout as kitti_odom
 from mdtk.synthetic import kitti_raw_layout as kitti_raw
 from mdtk.synthetic import make3d_layout as make3d
 from mdtk.synthetic import nyuv2_layout as nyuv2
+from mdtk.synthetic import zero_shot_layouts
 from mdtk.synthetic.world_files import Task
 
-VERSION = 5  # of the world: raised when its content changes
-LAYOUTS = {
+VERSION = 7  # of the world: raised when its content changes
+
+
+class WorldLayout(Protocol):
+    """A dataset's layout: a module, or an object, that plans its files and ends their making."""
+
+    def tasks(self, root: Path, scale: str, seed: int, /) -> list[Task]: ...
+    def finish(self, root: Path, scale: str, seed: int, /) -> None: ...
+
+
+LAYOUTS: dict[str, WorldLayout] = {
     "kitti_raw": kitti_raw,
     "kitti_odom": kitti_odom,
     "nyuv2": nyuv2,
     "make3d": make3d,
     "cityscapes": cityscapes,
+    **zero_shot_layouts.LAYOUTS,
 }
 SCALES = ("small", "full", "tiny")  # tiny: a few frames of each dataset, for tests
 STAMP = "sample.json"

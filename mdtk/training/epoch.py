@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 
@@ -13,6 +14,8 @@ from mdtk.core.errors import MdtkError
 from mdtk.data.batch import Batch
 from mdtk.evaluation.benchmark import evaluate_protocols
 from mdtk.evaluation.predictors import build_model_predictor
+from mdtk.evaluation.scoring.evaluator import MODEL
+from mdtk.evaluation.scoring.metrics import METRICS
 from mdtk.models.loaded import full_disparity
 from mdtk.training.checkpoint import BEST, save_checkpoint, save_weights
 from mdtk.training.state import Run, TrainState
@@ -42,8 +45,9 @@ def close_epoch(run: Run, state: TrainState) -> None:
     if improved:
         state.best, state.best_step = record["val_loss"], state.step
     state.history.append(record)
+    before = state.history[-2] if len(state.history) > 1 else {}
     if distributed.is_main():
-        run.logger.say(describe(record, run.epochs, improved, state.history[-2] if len(state.history) > 1 else {}))
+        run.logger.say(describe(record, run.epochs, improved, before, state.baselines))
         run.logger.record("epoch", state.step, {name: value for name, value in record.items() if name != "step"})
         if state.pictures:
             run.logger.pictures(state.step, render(state.pictures, run.log.images))
@@ -99,14 +103,20 @@ def evaluate(run: Run, state: TrainState) -> dict[str, float]:
             return full_disparity(system, images, run.cfg, dataset)
 
     predictor = build_model_predictor(run.cfg, disparity, run.device, system.input_offsets)
-    return {
-        f"{evaluation.protocol.key}/{name}": value
-        for evaluation in evaluate_protocols(run.eval_config, predictor, run.evaluation.protocols)
-        for name, value in evaluation.means.items()
-    }
+    known = state.baselines is not None  # the baseline predictors do not change
+    config = dataclasses.replace(run.eval_config, baselines=None) if known else run.eval_config
+    means: dict[str, dict[str, float]] = {}
+    for evaluation in evaluate_protocols(config, predictor, run.evaluation.protocols):
+        own = {f"{evaluation.protocol.key}/{name}": value for name, value in evaluation.means.items()}
+        means.setdefault(evaluation.predictor, {}).update(own)
+    record = means.pop(MODEL)
+    state.baselines = state.baselines if known else means
+    return record
 
 
-def describe(record: dict, epochs: int, improved: bool, before: dict) -> str:
+def describe(
+    record: dict, epochs: int, improved: bool, before: dict, baselines: Mapping[str, Mapping[str, float]] | None = None
+) -> str:
     """The epoch's line on the console; `before` is the record of the last epoch, empty for the first."""
     parts = [f"epoch {record['epoch']}/{epochs}", f"step {record['step']}"]
     if "val_loss" in record:
@@ -119,6 +129,7 @@ def describe(record: dict, epochs: int, improved: bool, before: dict) -> str:
     for name, value in record.items():
         if name.endswith(("/abs_rel", "/rmse", "/a1")):
             parts.append(f"{name.replace('/', ' ')} {value:.4f}{compared(name, record, before)}")
+            parts[-1] += beside_baselines(name, value, baselines or {})
     return ", ".join(parts) + time.strftime("  [%H:%M:%S]")
 
 
@@ -126,6 +137,21 @@ def compared(name: str, record: dict, before: dict) -> str:
     """As " (better than 0.1234)" or worse, against the last record that has the number; a1 … a3 are to be high."""
     if name not in before or before[name] == record[name]:
         return ""
-    higher = record[name] > before[name]
-    better = higher if name.rpartition("/")[2].startswith("a") and name[-1].isdigit() else not higher
+    better = (record[name] > before[name]) == higher_is_better(name)
     return f" ({'better' if better else 'worse'} than {before[name]:.4f})"
+
+
+def higher_is_better(name: str) -> bool:
+    """Whether a number of an epoch's record is better when it is higher: "protocol/a1" is, a loss is not."""
+    known = METRICS.get(name.rpartition("/")[2])
+    return known is not None and known.higher_is_better
+
+
+def beside_baselines(name: str, value: float, baselines: Mapping[str, Mapping[str, float]]) -> str:
+    """As " [better than median map 0.2734]": against the better one of the baseline predictors that have the number."""
+    values = {label: one[name] for label, one in baselines.items() if name in one}
+    if not values:
+        return ""
+    label = (max if higher_is_better(name) else min)(values, key=lambda one: values[one])
+    better = (value > values[label]) == higher_is_better(name)
+    return f" [{'better' if better else 'worse'} than {label} {values[label]:.4f}]"

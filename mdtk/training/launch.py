@@ -21,17 +21,22 @@ GRACE = 20.0  # seconds that the others get to end when one has failed
 def launch(command: Sequence[str], processes: int) -> int:
     """Runs `command` in so many processes, as torchrun does, and returns the exit status of the run.
 
-    Signals are passed on to the processes, which finish their step and save. One that fails ends the others. The store
-    they meet at is in this process. Several machines need torchrun: see docs/cluster.md.
+    Signals are passed on to the processes, which finish their step and save; a second Ctrl-C ends them at once.
+    One that fails ends the others. The store they meet at is in this process. Several machines need torchrun: see
+    docs/cluster.md.
     """
     store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     places = [worker_environment(rank, processes, store.port) for rank in range(processes)]
     workers = [_start(command, place) for place in places]
 
+    asked: list[int] = []
+
     def forward(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+        at_once = asked.count(signal.SIGINT) > 1
         for worker in workers:
             if worker.poll() is None:
-                worker.send_signal(signal.SIGTERM)
+                worker.send_signal(signal.SIGKILL if at_once else signal.SIGTERM)
 
     before = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGINT)}
     try:

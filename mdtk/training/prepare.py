@@ -35,6 +35,7 @@ from mdtk.training.checkpoint import LAST, Found, find_checkpoint, restore
 from mdtk.training.logger import Logger
 from mdtk.training.solver import build_average, build_optimizer
 from mdtk.training.state import Run, TrainState
+from mdtk.training.trackers import build_trackers
 
 
 def set_up(cfg: CfgNode, device: torch.device, weights_file: Callable[[str], Path] = Path) -> tuple[Run, TrainState]:
@@ -49,7 +50,7 @@ def set_up(cfg: CfgNode, device: torch.device, weights_file: Callable[[str], Pat
             "lower it, or raise SOLVER.BATCH_SIZE"
         )
     val_loader = build_val_loader(cfg, distributed.rank(), distributed.world_size(), device)
-    eval_config = build_eval_config(cfg, baselines=False)
+    eval_config = build_eval_config(cfg)
     check_protocols(eval_config, EvalSection.of(cfg).protocols)
     check_first_samples(dataset)
     lists = hash_lists(cfg, dataset, val_loader)
@@ -86,13 +87,20 @@ def set_up(cfg: CfgNode, device: torch.device, weights_file: Callable[[str], Pat
         prepare=build_preparation(cfg),
         prepare_plain=build_preparation(cfg, augmented=False),
         objective=build_objective(cfg),
-        logger=Logger(out_dir, distributed.is_main(), cfg.LOG.TENSORBOARD, state.step, cfg.LOG.CSV),
+        logger=build_logger(cfg, out_dir, state.step),
         total_steps=total,
         eval_config=eval_config,
         lists=lists,
     )
     announce(run, state, len(dataset), found)
     return run, state
+
+
+def build_logger(cfg: CfgNode, out_dir: Path, step: int) -> Logger:
+    """The log of a training that starts or goes on at `step`; of other processes than the first, one that is silent."""
+    if not distributed.is_main():
+        return Logger(out_dir, False, step)
+    return Logger(out_dir, True, step, build_trackers(cfg, out_dir, step))
 
 
 def size_batch(cfg: CfgNode, processes: int) -> CfgNode:

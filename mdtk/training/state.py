@@ -42,6 +42,7 @@ class TrainState:
     refused_in_row: int = 0  # of them, the newest ones without any other between
     accepted: int = 0  # `step` after the newest update
     saved: int = 0  # `step` of last.pth
+    baselines: dict[str, dict[str, float]] | None = None  # label → "protocol/metric" → mean; scored once a run
     pictures: dict[str, torch.Tensor] = field(default_factory=dict)  # of the epoch's last step; not saved
 
     @property

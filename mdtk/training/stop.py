@@ -11,6 +11,8 @@ from types import FrameType
 import torch
 import torch.distributed as dist
 
+from mdtk.core.distributed import launched
+
 STOPPED = 75  # the exit status (EX_TEMPFAIL of sysexits.h): everything is saved, run the same command again
 
 
@@ -47,13 +49,16 @@ class Stop:
 
 @contextlib.contextmanager
 def listening(stop: Stop) -> Iterator[None]:
-    """SIGTERM and SIGINT set `stop.asked` while the block runs; a second SIGINT interrupts at once."""
+    """SIGTERM and SIGINT set `stop.asked` while the block runs; a second SIGINT interrupts at once.
+
+    Not below a launcher: torchrun sends the terminal's SIGINT to its processes a second time.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def ask(number: int, frame: FrameType | None) -> None:
-        if number == signal.SIGINT and stop.asked:
+        if number == signal.SIGINT and stop.asked and not launched():
             raise KeyboardInterrupt
         stop.asked = True
 

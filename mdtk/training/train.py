@@ -88,7 +88,7 @@ def plain_failures() -> Iterator[None]:
 
 
 def train_epoch(run: Run, state: TrainState, batches: Iterator[Batch], stop: Stop) -> bool:
-    """The steps that are left of the current epoch; False when the training was stopped, and saved, before its end."""
+    """The steps that are left of the current epoch; False when the training was stopped, and saved, and not closed."""
     per_epoch, batch_size = run.sampler.steps_per_epoch, run.solver.batch_size
     epoch, done = divmod(state.step, per_epoch)
     end = min((epoch + 1) * per_epoch, run.total_steps)
@@ -107,7 +107,7 @@ def train_epoch(run: Run, state: TrainState, batches: Iterator[Batch], stop: Sto
         state.step += 1
         # Now and then the losses are read, which waits for the device, and checked: before every checkpoint too.
         loss = None
-        stopping = stop.poll() and not last
+        stopping = stop.poll()
         save = bool(run.checkpoints.period) and state.step % run.checkpoints.period == 0 and not last
         if state.step % run.log.period == 0 or last or save or stopping:
             loss = read_losses(run, state, meter)

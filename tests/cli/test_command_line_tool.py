@@ -13,9 +13,9 @@ from mdtk.cli import main as command_line
 from mdtk.cli.options import data_options, evaluation_options, model_options
 from mdtk.convert.formats import CONVERTERS
 from mdtk.core.errors import MdtkError
-from mdtk.evaluation.command import SUBMISSIONS
 from mdtk.evaluation.io.external import KINDS
 from mdtk.evaluation.scoring.map_metrics import MAP_METRICS
+from mdtk.evaluation.scoring.temporal import TAE
 from mdtk.synthetic import LAYOUTS
 from mdtk.synthetic.world import SCALES
 from tests.helpers.tiny import PROJECT
@@ -60,10 +60,9 @@ def test_choices_are_those_of_the_rooms():
     """The options name them without importing the rooms, which import torch."""
     assert tuple(CONVERTERS) == model_options.FORMATS
     assert tuple(KINDS) == evaluation_options.PREDICTIONS_ARE
-    assert tuple(MAP_METRICS) == evaluation_options.MAP_METRICS
+    assert (*MAP_METRICS, TAE) == evaluation_options.MAP_METRICS
     assert tuple(LAYOUTS) == data_options.LAYOUTS
     assert tuple(SCALES) == data_options.SAMPLE_SCALES
-    assert set(SUBMISSIONS) == {evaluation_options.KITTI_BENCHMARK.protocol.name}
 
 
 def test_help_answers_in_under_a_second():

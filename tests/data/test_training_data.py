@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -86,6 +88,19 @@ def test_a_workers_error_is_one_sentence(tiny_recipe, dataset, tmp_path):
     with pytest.raises(MdtkError) as caught:
         list(build_loader(broken, [[(0, 0, 0)]], 1, torch.device("cpu")))
     assert sentence(caught.value) == "image not found: x.png; fetch it"
+
+
+def test_a_loader_in_a_traceback_does_not_keep_the_process(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import torch\nfrom mdtk.config import default_config\nfrom mdtk.data import loader\n"
+        "dataset = loader.MonoDataset(loader.NoiseReader((64, 32), 0), [1], False, (64, 32), "
+        "prepare=loader.build_preparation(default_config()))\n"
+        "batches = iter(loader.build_loader(dataset, [[(0, 0, 0)]] * 9, 1, torch.device('cpu')))\n"
+        "next(batches)\nheld = [batches]\nheld.append(held)\nraise SystemExit(3)\n"
+    )
+    done = subprocess.run([sys.executable, script], timeout=60, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (3, "")
 
 
 def test_sampler_takes_each_sample_once_an_epoch_whatever_the_ranks():

@@ -53,4 +53,15 @@ def test_truncated_scan_names_the_file(tmp_path):
     path = tmp_path / "0000000000.bin"
     path.write_bytes(b"\0" * 17)
     with pytest.raises(MdtkError, match=r"0000000000\.bin is not a whole number of points"):
-        velodyne.read_points(path)
+        next(velodyne.read_parts(path))
+
+
+def test_a_scan_in_parts_is_the_scan(tmp_path, monkeypatch):
+    monkeypatch.setattr(velodyne, "_PART", 2)
+    cloud = scan((9, 0, 0), (5, 0, 0), (6, -6, 6), (4, 8, 0), (-3, 0, 0))
+    cloud.tofile(tmp_path / "0000000000.bin")
+    parts = velodyne.read_parts(tmp_path / "0000000000.bin")
+    read = velodyne.depth_map(parts, PROJECTION, SIZE)
+    np.testing.assert_array_equal(read, velodyne.generate(cloud, PROJECTION, SIZE))
+    assert (read[1, 2], read[0, 3], read[1, 0]) == (5, 4, 4)
+    assert not velodyne.generate(scan()[:0].reshape(0, 4), PROJECTION, SIZE).any()

@@ -14,7 +14,6 @@ from huggingface_hub import constants
 from mdtk.core import download as download_module
 from mdtk.core.download import download
 from mdtk.core.errors import MdtkError
-from mdtk.models import weights_server
 from mdtk.models.encoders import build_encoder
 from mdtk.models.weights_server import check_server
 from mdtk.training import prepare
@@ -42,7 +41,7 @@ def silent_server(answer: bytes = b"") -> Iterator[str]:
 
 
 def test_a_silent_hub(monkeypatch, tmp_path):
-    assert weights_server.PATIENCE <= 30
+    assert download_module.ANSWER <= 30
     assert download_module.PATIENCE <= 30
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     with silent_server() as address:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import signal
 
 import pytest
 import torch
@@ -12,10 +14,11 @@ from mdtk.config import load_config
 from mdtk.core.errors import MdtkError
 from mdtk.models.system import build_model
 from mdtk.training import step as step_module
+from mdtk.training import train as train_module
 from mdtk.training.epoch import is_better
 from mdtk.training.prepare import set_up
 from mdtk.training.step import train_step
-from tests.helpers.training import checkpoint, records, train_here
+from tests.helpers.training import checkpoint, differing, records, train_here, weights
 
 
 def bits(state) -> dict[str, torch.Tensor]:
@@ -140,3 +143,25 @@ def test_float_settings_are_in_results(tiny_recipe, tmp_path):
     assert checkpoint(tmp_path)["meta"]["tf32"] is False
     train_here(tmp_path / "default", tiny_recipe, ["SOLVER.MAX_STEPS", 1])
     assert checkpoint(tmp_path / "default")["meta"]["deterministic"] is False
+
+
+def test_a_signal_at_an_epochs_end_stops_before_its_close(tiny_recipe, tmp_path, monkeypatch, capsys):
+    """An epoch may be one step long, and its evaluation longer than a cluster waits."""
+    sound = train_module.train_step
+
+    def asked(run, state, *args, **options):
+        if run.at_epochs_end(state.step + 1):
+            os.kill(os.getpid(), signal.SIGTERM)
+        return sound(run, state, *args, **options)
+
+    monkeypatch.setattr(train_module, "train_step", asked)
+    cut = train_here(tmp_path / "cut", tiny_recipe, ["SOLVER.EPOCHS", 1])
+    assert "stopped after step" in capsys.readouterr().out
+    assert checkpoint(cut)["training"]["history"] == []
+    monkeypatch.undo()
+    train_here(cut, tiny_recipe, ["SOLVER.EPOCHS", 1])
+    assert "the last epoch was not closed" in capsys.readouterr().out
+    whole = train_here(tmp_path / "whole", tiny_recipe, ["SOLVER.EPOCHS", 1])
+    left, right = checkpoint(cut)["training"]["history"], checkpoint(whole)["training"]["history"]
+    assert left == right != []
+    assert not differing(weights(cut), weights(whole))

@@ -18,7 +18,8 @@ import torch
 from PIL import Image
 from scipy.io import savemat
 
-from benchmarks.fuzz import attempt, mutate, readers
+from benchmarks.fuzz import attempt, mutate
+from benchmarks.fuzz_readers import readers
 from mdtk.config import default_config, dump, load_config
 from mdtk.config.load import config_from_text, read_recipe
 from mdtk.convert.formats import recognise

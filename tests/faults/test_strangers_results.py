@@ -19,7 +19,8 @@ from mdtk.datasets.prepare.contamination import unpack
 from mdtk.evaluation.comparison import read_result
 from mdtk.evaluation.io.results import check_overwrite
 from mdtk.evaluation.scoring.protocols import get_protocol
-from mdtk.training.logger import Logger, write_tables
+from mdtk.training.logger import Logger
+from mdtk.training.trackers import write_tables
 
 
 def refusal(read, *arguments) -> str:
@@ -42,7 +43,7 @@ def test_logs_of_metrics(tmp_path):
     path.write_bytes(b"\xff\xfe\n" + "\n".join([whole, *wrong, whole.replace("3", "9")]).encode())
     write_tables(path)
     assert len((tmp_path / "train.csv").read_text().splitlines()) == 3
-    Logger(tmp_path, True, False, 5).close()
+    Logger(tmp_path, True, 5).close()
     assert path.read_text() == f"{whole}\n"
     assert {one.name for one in tmp_path.iterdir()} == {"metrics.jsonl", "train.csv"}
 

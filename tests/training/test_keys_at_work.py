@@ -99,10 +99,11 @@ def test_default_logging(tiny_recipe, tmp_path):
     pictures = events.Images(tag)
     assert [picture.step for picture in pictures] == [record["step"] for record in records(out_dir, "epoch")]
     image = np.asarray(Image.open(io.BytesIO(pictures[-1].encoded_image_string)))
-    # A row for each of two samples; target, disparity, two warped sources and the automask of 64 pixels each.
-    assert image.shape == (2 * 34 + 2, 5 * 66 + 2, 3)  # two pixels of frame around each picture
-    columns = [image[:, 2 + 66 * place : 66 * (place + 1)] for place in range(5)]
-    assert all(column[2:34].std() > 5 for column in columns[:4])
+    # A row for each of two samples; target, disparity, two warped sources and the automask of 64 x 32 pixels each,
+    # four pixels apart, below their names and above a colour bar.
+    assert image.shape == (4 + 18 + 2 * (32 + 4) + 22, 5 * (64 + 4) + 4, 3)
+    columns = [image[22:54, 4 + 68 * place : 68 * (place + 1)] for place in range(5)]
+    assert all(column.std() > 5 for column in columns[:4])
     mask = columns[4]
     assert (np.minimum(mask, 255 - mask) == 0).all()
 

@@ -5,11 +5,20 @@ from __future__ import annotations
 import csv
 import json
 import re
+import sys
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 
-from mdtk.training.epoch import compared, describe
+from mdtk.config import load_config
+from mdtk.core.errors import MdtkError
+from mdtk.training.epoch import beside_baselines, compared, describe
 from mdtk.training.logger import Logger, duration
+from mdtk.training.step_pictures import render
+from mdtk.training.trackers import MLflow, build_trackers
+from mdtk.viz import colour_table
 from tests.helpers.tools import call_tool
 
 
@@ -43,7 +52,7 @@ def test_a_log_file_gets_a_line_a_period_and_no_bars(tiny_recipe, tmp_path, caps
 def test_rate_and_time_left(tmp_path, monkeypatch, capsys):
     now = [100.0]
     monkeypatch.setattr("mdtk.training.logger.time.monotonic", lambda: now[0])
-    logger = Logger(tmp_path, True, False, 50)
+    logger = Logger(tmp_path, True, 50)
     logger.start_epoch("epoch 2/3", 50, 0, 12)
     now[0] += 20
     logger.progress(60, 150, 12, {"total": 0.5, "lr": 1e-4}, 3 << 30)
@@ -64,3 +73,149 @@ def test_better_or_worse():
     assert text.startswith(
         "epoch 1/3, step 9, val loss 0.1000 (best), photometric 0.2000 (worse than unwarped 0.1000), p a1 0.7000"
     )
+
+
+def test_against_the_baseline_predictors():
+    baselines = {"constant depth": {"p/abs_rel": 0.5, "p/a1": 0.3}, "median map": {"p/abs_rel": 0.3, "p/a1": 0.6}}
+    assert beside_baselines("p/abs_rel", 0.2, baselines) == " [better than median map 0.3000]"
+    assert beside_baselines("p/abs_rel", 0.4, baselines) == " [worse than median map 0.3000]"
+    assert beside_baselines("p/a1", 0.5, baselines) == " [worse than median map 0.6000]"
+    assert beside_baselines("p/rmse", 0.5, baselines) == ""
+
+
+def test_an_epoch_is_told_beside_the_baselines_which_are_scored_once(tiny_recipe, tmp_path, monkeypatch):
+    scored = []
+    real = sys.modules["mdtk.training.epoch"].evaluate_protocols
+
+    def evaluate_protocols(config, *rest):
+        scored.append(config.baselines is not None)
+        return real(config, *rest)
+
+    monkeypatch.setattr("mdtk.training.epoch.evaluate_protocols", evaluate_protocols)
+    call_tool("train", "--config", tiny_recipe, "OUT_DIR", tmp_path, "EVAL.PROTOCOLS", "[sequence]")
+    lines = [line for line in (tmp_path / "train.log").read_text().splitlines() if "abs_rel" in line]
+    pattern = r"sequence abs_rel [\d.]+( \((better|worse) than [\d.]+\))? \[(better|worse) than \w+ \w+ [\d.]+\]"
+    assert [bool(re.search(pattern, line)) for line in lines] == [True, True]
+    assert scored == [True, False]
+    records = [json.loads(text) for text in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert all("sequence/abs_rel" in record for record in records if record["kind"] == "epoch")
+
+
+class Wandb(SimpleNamespace):
+    """The part of Weights & Biases' interface that is used, as its documentation has it."""
+
+    def __init__(self):
+        super().__init__(runs=[], Image=lambda picture: ("image", picture.shape))
+
+    def init(self, **options):
+        run = SimpleNamespace(options=options, lines=[], defined=[], finished=False)
+        run.log = lambda values: run.lines.append(values)
+        run.define_metric = lambda name, step_metric: run.defined.append((name, step_metric))
+        run.finish = lambda: setattr(run, "finished", True)
+        self.runs.append(run)
+        return run
+
+
+def test_weights_and_biases_goes_on_in_the_same_run(tmp_path, monkeypatch):
+    wandb = Wandb()
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    monkeypatch.delenv("WANDB_PROJECT", raising=False)
+    cfg = load_config(None, ["LOG.WANDB", "true", "LOG.TENSORBOARD", "false", "SOLVER.LR", "0.5"])
+    for step in (0, 7, 0):
+        logger = Logger(tmp_path, True, step, build_trackers(cfg, tmp_path, step))
+        logger.record("train", step + 1, {"total": 0.5, "note": "text"})
+        logger.pictures(step + 1, {"training step": np.zeros((4, 6, 3), np.uint8)})
+        logger.close()
+    first, resumed, other = wandb.runs
+    assert first.lines == [{"step": 1, "train/total": 0.5}, {"step": 1, "training step": ("image", (4, 6, 3))}]
+    assert first.options["config"]["SOLVER.LR"] == 0.5
+    assert first.options["project"] == "mdtk"
+    assert first.options["id"] == resumed.options["id"] != other.options["id"]
+    assert first.defined == [("*", "step")]
+    assert first.finished
+    assert resumed.finished
+
+
+def test_weights_and_biases_itself(tmp_path, monkeypatch):
+    pytest.importorskip("wandb", reason="an extra: pip install mdtk-depth[wandb]")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    cfg = load_config(None, ["LOG.WANDB", "true", "LOG.TENSORBOARD", "false"])
+    (tracker,) = build_trackers(cfg, tmp_path, 0)
+    tracker.scalars("train", 1, {"total": 0.5})
+    tracker.pictures(1, {"training step": np.zeros((4, 6, 3), np.uint8)})
+    tracker.close()
+    assert list(tmp_path.rglob("*.wandb"))
+    assert list(tmp_path.rglob("training step*.png"))
+
+
+def test_mlflow_goes_on_in_the_same_run(tmp_path, monkeypatch):
+    pytest.importorskip("mlflow", reason="an extra: pip install mdtk-depth[mlflow]")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "store").as_uri())
+    out = tmp_path / "run"
+    cfg = load_config(None, ["LOG.MLFLOW", "true", "LOG.TENSORBOARD", "false", "SOLVER.LR", "0.5"])
+    for step in (0, 7):
+        out.mkdir(exist_ok=True)
+        (tracker,) = build_trackers(cfg, out, step)
+        assert isinstance(tracker, MLflow)
+        tracker.scalars("epoch", step + 1, {"kitti_eigen/monodepth2/abs_rel": 0.5 - step / 100, "f@1": 1.0})
+        tracker.pictures(step + 1, {"training step": np.zeros((4, 6, 3), np.uint8)})
+        tracker.close()
+    history = tracker.client.get_metric_history(tracker.name, "epoch/kitti_eigen/monodepth2/abs_rel")
+    assert [(one.step, one.value) for one in history] == [(1, 0.5), (8, pytest.approx(0.43))]
+    assert tracker.client.get_run(tracker.name).data.params["SOLVER.LR"] == "0.5"
+    assert len(list((tmp_path / "store").rglob("training_step_*.png"))) == 2
+
+
+@pytest.mark.parametrize(("key", "module"), [("LOG.WANDB", "wandb"), ("LOG.MLFLOW", "mlflow")])
+def test_a_missing_library_is_named_with_its_cure(tmp_path, monkeypatch, key, module):
+    monkeypatch.setitem(sys.modules, module, None)
+    cfg = load_config(None, [key, "true", "LOG.TENSORBOARD", "false"])
+    with pytest.raises(MdtkError, match=rf"{key} needs {module}, .*not installed: pip install mdtk-depth\[{module}\]"):
+        build_trackers(cfg, tmp_path, 0)
+
+
+def test_a_tracker_that_fails_is_given_up(tmp_path, monkeypatch, capsys):
+    wandb = Wandb()
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    cfg = load_config(None, ["LOG.WANDB", "true", "LOG.TENSORBOARD", "false"])
+    logger = Logger(tmp_path, True, 0, build_trackers(cfg, tmp_path, 0))
+
+    def fails(values):
+        raise ConnectionError("the server is gone")
+
+    wandb.runs[0].log = fails
+    for step in (1, 2):
+        logger.record("train", step, {"total": 0.5})
+    logger.close()
+    assert capsys.readouterr().out.count("WeightsAndBiases gets nothing more from here on: the server is gone") == 1
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2
+
+    def refuses(**options):
+        raise ValueError("no API key")
+
+    wandb.init = refuses
+    with pytest.raises(MdtkError, match=r"LOG\.WANDB: no API key; correct its settings"):
+        build_trackers(cfg, tmp_path, 0)
+
+
+def test_step_pictures_carry_names_and_a_colour_bar():
+    ramp = torch.linspace(0.1, 0.9, 96).expand(3, 1, 64, 96)
+    pictures = {
+        "sigmoid": ramp,
+        "target": torch.full((3, 3, 64, 96), 0.5),
+        "warped": torch.full((3, 2, 3, 64, 96), 0.25),
+        "automask": torch.ones(3, 64, 96),
+    }
+    (sheet,) = render(pictures, 2).values()
+    assert sheet.shape == (4 + 18 + 2 * (64 + 4) + 22, 5 * (96 + 4) + 4, 3)
+    titles = sheet[4:22]
+    assert all((titles[:, 4 + 100 * column : 100 + 100 * column] < 100).any() for column in range(5))
+    assert (sheet[40, 10] == 128).all()  # the target
+    assert (sheet[40, 210] == 64).all()  # a warped source
+    assert (sheet[40, 410] == 255).all()  # the automask
+    bar = sheet[-11].astype(int)
+    table = colour_table("magma").astype(int)
+    known = [column for column in bar if np.abs(table - column).sum(1).min() <= 3]
+    assert len(known) > 100

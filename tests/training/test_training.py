@@ -134,7 +134,7 @@ def test_a_logger_removes_what_a_kill_left(tmp_path):
     (tmp_path / ".last.123.tmp.pth").write_text("half")
     lines = [json.dumps({"kind": "train", "step": step}) for step in (1, 2, 3)]
     (tmp_path / "metrics.jsonl").write_text("\n".join([*lines, '{"kind": "tr']))
-    Logger(tmp_path, True, False, 2).close()
+    Logger(tmp_path, True, 2).close()
     assert [path.name for path in tmp_path.iterdir()] == ["metrics.jsonl"]
     assert (tmp_path / "metrics.jsonl").read_text().splitlines() == lines[:2]
 

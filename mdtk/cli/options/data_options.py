@@ -14,7 +14,10 @@ the frames nearest to k * step / rate seconds away, each within a quarter of a s
 neighbour, and static ones (grey change below --min_motion), are left out, as are the scenes of the official test images
 where nyu_depth_v2_labeled.mat names them."""
 DOWNLOADS = ("kitti_raw", "kitti_improved", "kitti_odom", "make3d", "nyuv2", "cityscapes")
-LAYOUTS = ("kitti_raw", "kitti_odom", "nyuv2", "make3d", "cityscapes")
+LAYOUTS = (
+    *("kitti_raw", "kitti_odom", "nyuv2", "make3d", "cityscapes"),
+    *("ddad", "diode", "eth3d", "sintel", "scannet", "tum_rgbd", "syns_patches"),
+)
 
 
 def _sample(parser: ToolParser) -> None:

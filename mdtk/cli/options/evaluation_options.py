@@ -9,19 +9,19 @@ from mdtk.cli.subcommand import Command
 from mdtk.config.command_line import ToolParser
 from mdtk.evaluation.scoring.alignment import ALIGNMENTS
 from mdtk.evaluation.scoring.metrics import SEVEN
-from mdtk.evaluation.scoring.protocols import KITTI_BENCHMARK, benchmarks, variants
+from mdtk.evaluation.scoring.protocols import SUBMISSIONS, benchmarks, variants
 
 CHECKPOINT = "a .pth of a training, a published checkpoint (file or folder), or a name of `mdtk models`"
 
 PREDICTIONS_ARE = ("disparity", "depth", "affine_disparity", "affine_depth")
-MAP_METRICS = ("point_cloud", "point_cloud_slowtv", "edges", "boundary_depth_pro", "boundary_moge", "regions")
+MAP_METRICS = ("point_cloud", "point_cloud_slowtv", "edges", "boundary_depth_pro", "boundary_moge", "regions", "tae")
 
 
 def _evaluate(parser: ToolParser) -> None:
     add = parser.add_argument
     add("--checkpoint", default="", help=CHECKPOINT)
     add("--config", default="", type=find_recipe, help="a recipe whose keys go over the checkpoint's own")
-    known = ", ".join((*benchmarks(), KITTI_BENCHMARK.protocol.name))
+    known = ", ".join((*benchmarks(), *SUBMISSIONS))
     add("--datasets", nargs="+", default=[], help=f"benchmarks, or benchmark/variant; default: what is there. {known}")
     add("--variant", default="", help=", ".join(variants()))
     scale = parser.add_mutually_exclusive_group()
@@ -42,7 +42,7 @@ def _evaluate(parser: ToolParser) -> None:
     add("--no_baselines", action="store_true", help="leave out the two baseline predictors")
     add("--no_trivial", action="store_true", dest="no_baselines", help=argparse.SUPPRESS)  # its former name
     add("--skip_empty", action="store_true", help="leave out images without a valid ground-truth pixel")
-    add("--map_metrics", nargs="+", default=[], choices=MAP_METRICS, help="metrics on maps, beside the others")
+    add("--map_metrics", nargs="+", default=[], choices=MAP_METRICS, help="metrics on maps; tae needs poses")
     corruptions = "all, or names: mCE and mRR beside the result"
     add("--corruptions", nargs="+", default=[], metavar="NAME", help=corruptions)
     add("--kitti_c", default="", help="folder of a published KITTI-C; default: corruptions are made on the fly, seeded")

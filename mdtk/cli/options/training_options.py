@@ -51,6 +51,12 @@ def _profile(parser: ToolParser) -> None:
     parser.add_argument("--output", help="JSON file to which the results are written as well")
 
 
+def _pack(parser: ToolParser) -> None:
+    recipe_option(parser)
+    parser.add_argument("--jobs", type=int, help="number of processes that decode; default: DATA.WORKERS")
+    parser.add_argument("--overwrite", action="store_true", help="replace copies that are there")
+
+
 def _fetch_weights(parser: ToolParser) -> None:
     recipe_option(parser, required=True)
 
@@ -82,6 +88,20 @@ TRAINING_COMMANDS = (
         details="Lists missing or unreadable files, images that do not fit their calibration, test frames that "
         "training also\nsees, and static frames. Without --config it checks the sample recipe. The exit status is 1 if "
         "training would fail.",
+    ),
+    Command(
+        name="pack",
+        tool="pack_dataset",
+        summary="Writes a recipe's lists decoded and resized into DATA.PACKED, which a training then reads",
+        add_options=_pack,
+        work="mdtk.cli.work.pack_work",
+        examples=(
+            "--config kitti/monodepth2_mono_640x192.yaml DATA.PACKED /ssd/packed",
+            "--config nyuv2/bdedepth_hrnet18_384x288.yaml DATA.PACKED packed --jobs 16",
+        ),
+        details="Train with the same DATA.PACKED: samples are equal to the last bit, without decoding. Lists and "
+        "calibration are\nstill read from the data root. With VIEWS.LOCAL_CROP the copy also holds the native pixels. "
+        "Every frame has a\nchecksum, and a copy that does not fit the recipe is refused.",
     ),
     Command(
         name="profile",

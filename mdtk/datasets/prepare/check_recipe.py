@@ -10,6 +10,7 @@ from mdtk.config import data_sets
 from mdtk.core.errors import MdtkError
 from mdtk.datasets.catalogue import build_eval_reader, build_reader
 from mdtk.datasets.prepare.check_list import Checked, Progress, check_ground_truth, check_list
+from mdtk.datasets.prepare.contamination import known_bad
 from mdtk.datasets.prepare.leaks import frames_seen, overlap, published_overlaps
 from mdtk.datasets.reader import STEREO, DatasetReader, Offset
 
@@ -31,6 +32,8 @@ def build_checks(cfg: CfgNode, tests: Sequence[Test], quick: bool, progress: Pro
                 seen |= held
                 for text in published_overlaps(reader, held):
                     checked.add("overlap", text, fatal=False)
+                if known := known_bad(node.NAME, tuple(reader.lines)):
+                    checked.add("known list", known, fatal=False)
             elif reader is not None:
                 _add_overlap(checked, seen, reader, f"the validation list {split}")
             yield checked

@@ -18,6 +18,7 @@ from mdtk.core.download import check_sum, download, fetch_text
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import atomic_write, inside, write_text
 from mdtk.core.guard import reading
+from mdtk.datasets.image_files import FORMATS, MOST_PIXELS
 from mdtk.datasets.prepare.download_table import Download
 
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz")
@@ -162,7 +163,9 @@ def jpeg_bytes(content: bytes, path: Path) -> bytes:
     """An image file's bytes as the JPEG that published results were made on. `path` names it in errors."""
     out = io.BytesIO()
     with reading(path, "image", "delete the archive and fetch it again"):
-        image = Image.open(io.BytesIO(content))
+        image = Image.open(io.BytesIO(content), formats=FORMATS)
+        if image.width * image.height > MOST_PIXELS:
+            raise ValueError(f"{image.width}x{image.height} pixels are too many")
         image.convert("RGB").save(out, **JPEG)
     return out.getvalue()
 

@@ -176,8 +176,8 @@ class KittiRaw(_KittiReader):
         cameras = self.cameras(entry.folder)
         if 2 not in cameras.sizes:
             raise MdtkError(f"{cameras.path}: has no S_rect_02, the size of the ground truth; extract it again")
-        points = velodyne.read_points(self.velodyne_path(index))
-        return velodyne.generate(points, project_velodyne(cameras, entry.camera), cameras.sizes[2], forward)
+        points = velodyne.read_parts(self.velodyne_path(index))
+        return velodyne.depth_map(points, project_velodyne(cameras, entry.camera), cameras.sizes[2], forward)
 
     def velodyne_path(self, index: int) -> Path:
         """The file of the entry's laser scan."""

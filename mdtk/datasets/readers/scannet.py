@@ -28,6 +28,11 @@ class ScanNet(ScannedReader):
         """Every frame that has depth, as "<scene>/<n>"; a published sample is a list of one's own."""
         return [f"{path.parts[-3]}/{path.stem}" for path in root.glob("scene*/depth/*.png")]
 
+    @classmethod
+    def entry(cls, line: str) -> str:
+        """Also Marigold's lines, "<scene>/color/<n>.jpg <scene>/depth/<n>.png"."""
+        return line.split()[0].replace("/color/", "/").removesuffix(".jpg")
+
     def _file(self, line: str, folder: str) -> Path:
         scene, _, number = line.partition("/")
         return self.root / scene / folder / number

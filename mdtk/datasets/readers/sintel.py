@@ -30,6 +30,12 @@ class Sintel(ScannedReader):
         render = "clean" if part.endswith("clean") else "final"
         return [f"{render}/{line}" for line in below(root / "training" / "depth", "*/*.dpt", ".dpt")]
 
+    @classmethod
+    def entry(cls, line: str) -> str:
+        """Also SlowTV's lines, "<scene> <frame>", of the final render."""
+        scene, _, frame = line.partition(" ")
+        return f"final/{scene}/{frame}" if frame else line
+
     def image_file(self, line: str) -> Path:
         return self.root / "training" / f"{line}.png"
 

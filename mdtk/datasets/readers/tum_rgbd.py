@@ -52,6 +52,11 @@ class TumRgbd(ScannedReader):
                 found.append(f"{path.parts[-3]}/{path.stem}")
         return found
 
+    @classmethod
+    def entry(cls, line: str) -> str:
+        """Also SlowTV's lines, "<sequence> rgb/<time>.png depth/<time>.png"; depth is the nearest in time."""
+        return line.partition(" depth/")[0].replace(" rgb/", "/").removesuffix(".png")
+
     def image_file(self, line: str) -> Path:
         sequence, _, time = line.partition("/")
         return self.root / sequence / "rgb" / f"{time}.png"

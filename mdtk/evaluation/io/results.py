@@ -17,6 +17,7 @@ from mdtk.evaluation.scoring.evaluator import Evaluation
 from mdtk.evaluation.scoring.metrics import METRICS
 from mdtk.evaluation.scoring.protocols import Protocol
 
+_MAPPINGS = ("configuration", "protocol_description", "results")  # of a result's JSON
 _PLACE = ("valid_pixels", "scale", "shift", "height", "width")  # the last columns of a CSV
 # Columns of the summary, in the order of papers; a benchmark fills those that its protocol reports
 SUMMARY = ("abs_rel", "sq_rel", "rmse", "rmse_log", "rmse_log10", "log10", "a1", "a2", "a3")
@@ -50,7 +51,7 @@ def console_table(evaluations: Sequence[Evaluation]) -> str:
     rows = [["", *metrics]]
     rows += [[one.predictor, *(f"{one.means[metric]:.4f}" for metric in metrics)] for one in evaluations]
     on_maps = [name for name in first.rows[0].metrics if name not in METRICS]
-    below = [["on maps", *(one.predictor for one in evaluations)]]
+    below = [["on maps" if metrics else "", *(one.predictor for one in evaluations)]]
     below += [[name, *(f"{one.means[name]:.4f}" for one in evaluations)] for name in on_maps]
     lines = [
         f"{protocol.label}: {protocol.title}",
@@ -59,6 +60,9 @@ def console_table(evaluations: Sequence[Evaluation]) -> str:
         f"  scale: {first.scale.describe()}",
         f"  scale ratios: median {first.ratio_median:.3f}, spread {first.ratio_spread:.3f}",
     ]
+    listed = first.provenance.get("images_of_list", protocol.images)
+    if protocol.images and listed != protocol.images:
+        lines.append(f"  list: {listed} images; the published one has {protocol.images}")
     if first.empty:
         lines.append(f"  left out, no valid pixel: {len(first.empty)} images ({', '.join(first.empty[:3])} …)")
     if "contamination" in first.provenance:
@@ -66,7 +70,8 @@ def console_table(evaluations: Sequence[Evaluation]) -> str:
     baselines = str(first.provenance.get("baseline_predictors", ""))
     if baselines.startswith("left out"):
         lines.append(f"  baseline predictor median map {baselines}")
-    return "\n".join([*lines, "", align_columns(rows), *(["", align_columns(below)] if on_maps else [])])
+    tables = [align_columns(rows)] * bool(metrics) + [align_columns(below)] * bool(on_maps)
+    return "\n\n".join(["\n".join(lines), *tables])
 
 
 def summary_table(evaluations: Sequence[Evaluation]) -> str:
@@ -97,6 +102,7 @@ def to_json(evaluations: Sequence[Evaluation]) -> dict:
         "depth_min": protocol.depth_min,
         "depth_max": None if math.isinf(protocol.depth_max) else protocol.depth_max,
         "crop": protocol.describe()["crop"],
+        "images_of_published_list": protocol.images or None,
         "metric_descriptions": {name: METRICS[name].description for name in first.rows[0].metrics if name in METRICS},
         **first.provenance,
         "images_evaluated": len(first.rows),
@@ -172,9 +178,9 @@ def check_overwrite(folder: Path, protocol: Protocol, configuration: Mapping[str
 def read_facts(path: Path, advice: str = "evaluate again") -> dict[str, Any]:
     """The JSON of a result, by `to_json`. Raises `MdtkError`, which ends with `advice`, for another content."""
     stored = read_json(path, "result", advice)
-    mappings = [stored, *(stored.get(key, {}) for key in ("configuration", "results") if isinstance(stored, dict))]
-    mappings += list(mappings[-1].values()) if isinstance(stored, dict) and isinstance(mappings[-1], dict) else []
-    if not all(isinstance(one, dict) for one in mappings):
+    parts = [stored.get(key, {}) for key in _MAPPINGS] if isinstance(stored, dict) else [None]
+    rows = list(parts[-1].values()) if isinstance(parts[-1], dict) else []
+    if not all(isinstance(one, dict) for one in (*parts, *rows)):
         raise MdtkError(f"{path}: is no result of this tool; {advice}")
     return dict(stored)
 

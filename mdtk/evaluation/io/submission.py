@@ -1,4 +1,4 @@
-"""Files for a benchmark whose server alone has the ground truth: one 16-bit depth PNG per image."""
+"""Files for a benchmark whose server alone has the ground truth: a 16-bit depth PNG per image, or one .npz of all."""
 
 from __future__ import annotations
 
@@ -33,3 +33,10 @@ def export(
         check_prediction(predictions[name], name)
         with atomic_write(folder / f"{index:010d}.png") as temporary:
             Image.fromarray(submission_png(row, predictions[name])).save(temporary)
+
+
+def export_stack(stack: Path, target: Path) -> None:
+    """The predictions of `saving.save_predictions` as one compressed .npz, under the name `pred`."""
+    maps = np.load(stack, mmap_mode="r")
+    with atomic_write(target) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, pred=maps)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import torch
-from torch import Tensor
 from yacs.config import CfgNode
 
 from mdtk import viz
@@ -30,11 +29,11 @@ from mdtk.evaluation.io.external import file_stem
 from mdtk.evaluation.io.results import align_columns
 from mdtk.evaluation.odometry import trajectories as odometry
 from mdtk.evaluation.odometry.trajectory_plot import plot_trajectories
+from mdtk.evaluation.predictors import PairModel
 from mdtk.evaluation.sharding import shard_batches, together
 from mdtk.inference.predict import FrameReader, read_frames
 from mdtk.models import load_model
 
-PairModel = Callable[[Tensor, Tensor], Tensor]  # images (B, 3, H, W) of frames i and i+1 → next_T_this (B, 4, 4)
 PUBLISHED = ("09", "10")  # KITTI's sequences that papers print
 MODEL, STRAIGHT, TRUTH = "model", "straight ahead", "ground truth"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +11,14 @@ from typing import Any
 import numpy as np
 
 from mdtk.core.errors import MdtkError
-from mdtk.core.guard import read_json, read_text, reading
+from mdtk.core.files import is_file
+from mdtk.core.guard import reading
 from mdtk.evaluation.comparison import Result, check_comparable, read_result
+from mdtk.evaluation.io.results import read_facts
+from mdtk.evaluation.io.run_log import read_records
 from mdtk.evaluation.scoring.evaluator import MODEL
 
 ADVICE = "evaluate again with this version"
-CURVES_LIMIT = 256 << 20  # bytes of a metrics.jsonl
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Entry:
 def read_entries(folders: Sequence[str | Path], labels: Sequence[str] = ()) -> list[Entry]:
     """The results in `folders` of tools/evaluate.py, folder by folder; `labels` name the models.
 
+    Results without ground truth, which have no abs_rel, are left out: the page is about depth errors.
     Raises `MdtkError` for a folder without results, a file that is none, and labels of another number.
     """
     paths = [Path(folder) for folder in folders]
@@ -52,7 +54,7 @@ def read_entries(folders: Sequence[str | Path], labels: Sequence[str] = ()) -> l
         raise MdtkError(f"--labels has {len(labels)} names for {len(paths)} results; give one for each")
     entries = []
     for path, label in zip(paths, labels or short_labels(paths), strict=True):
-        found = [_entry(json_path, label) for json_path in _files(path)]
+        found = [one for json_path in _files(path) if "abs_rel" in (one := _entry(json_path, label)).result.metrics]
         if not found:
             raise MdtkError(f"{path} holds no results; give folders that mdtk evaluate wrote")
         entries += found
@@ -66,12 +68,20 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _entry(path: Path, label: str) -> Entry:
-    facts = read_json(path, "a result", ADVICE)
-    csv_path = path.with_suffix(".csv")
-    with reading(csv_path, "a result", ADVICE):
-        if MODEL not in facts["results"]:
-            raise MdtkError(f"{path} has no predictor '{MODEL}'; {ADVICE}")
+    facts, csv_path = read_facts(path, ADVICE), path.with_suffix(".csv")
+    if MODEL not in facts.get("results", {}) or not isinstance(facts.get("protocol"), str):
+        raise MdtkError(f"{path} has no protocol or no predictor '{MODEL}'; {ADVICE}")
+    with reading(path, "result", ADVICE):  # what the page takes for granted
+        facts["protocol_description"] = dict(facts.get("protocol_description", {}))
+        for stored in facts["results"].values():
+            stored["published_order"] = [str(name) for name in stored.get("published_order", [])]
+            stored["alignment"] = str(stored["alignment"])
+            for name in ("scale_ratio_median", "scale_ratio_spread", "factor"):
+                stored[name] = float(stored[name])
         results = {name: read_result(csv_path, str(facts["protocol"]), name) for name in facts["results"]}
+    for name, result in results.items():
+        if "abs_rel" not in result.metrics or len(result.indices) != len(result.names):
+            raise MdtkError(f"{csv_path}: {name} has no abs_rel, or no places in the list; {ADVICE}")
     model = dataclasses.replace(results.pop(MODEL), label=label)
     return Entry(label, path.parent, csv_path, facts, model, results)
 
@@ -130,17 +140,12 @@ def read_curves(entry: Entry) -> dict[str, list[tuple[int, float]]]:
     checkpoint = entry.facts.get("checkpoint")
     places = [Path(str(checkpoint)).parent] if checkpoint else []
     places += [entry.folder.parent, entry.folder.parent.parent]
-    path = next((place / "metrics.jsonl" for place in places if (place / "metrics.jsonl").is_file()), None)
+    path = next((place / "metrics.jsonl" for place in places if is_file(place / "metrics.jsonl")), None)
     if path is None:
         return {}
     curves: dict[str, list[tuple[int, float]]] = {}
-    for line in read_text(path, "a training's log", "leave it out", CURVES_LIMIT).splitlines():
-        try:
-            record = json.loads(line)
-            step, kind = int(record["step"]), str(record["kind"])
-        except (ValueError, KeyError, TypeError):
-            continue
+    for record in read_records(path):
         for name, value in record.items():
             if isinstance(value, float) and np.isfinite(value):
-                curves.setdefault(f"{kind}/{name}", []).append((step, value))
+                curves.setdefault(f"{record['kind']}/{name}", []).append((record["step"], value))
     return curves

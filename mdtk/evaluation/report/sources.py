@@ -9,7 +9,9 @@ from pathlib import Path
 
 from mdtk.config import load_config
 from mdtk.core.distributed import pick_device
-from mdtk.core.errors import MdtkError
+from mdtk.core.errors import MdtkError, one_line
+from mdtk.core.files import is_file
+from mdtk.core.guard import reading
 from mdtk.datasets.catalogue import absent_reason, build_eval_reader
 from mdtk.datasets.reader import DatasetReader
 from mdtk.evaluation.eval_config import merged_config
@@ -37,7 +39,9 @@ def protocol_of(entry: Entry) -> Protocol:
     """The protocol that a result was measured under, in its depth range. An unknown one raises `MdtkError`."""
     protocol = get_protocol(str(entry.facts["protocol"]), asker=str(entry.path))
     if entry.facts.get("depth_range_changed"):
-        protocol = protocol.with_range(float(entry.facts["depth_min"]), float(entry.facts["depth_max"] or 0))
+        with reading(entry.path, "result", "evaluate again"):
+            ends = float(entry.facts["depth_min"]), float(entry.facts["depth_max"] or 0)
+        protocol = protocol.with_range(*ends)
     return protocol
 
 
@@ -55,6 +59,9 @@ class FromDisk:
         if model is None and not saved.is_dir():
             raise MdtkError(f"{entry.label}: no saved predictions (--save_predictions), and {why}")
         reader = self._reader(protocol, entry, model)
+        named = zip(entry.result.indices, entry.result.names, strict=True)
+        if any(not 0 <= index < len(reader) or one_line(reader.name(index)) != name for index, name in named):
+            raise MdtkError(f"{entry.path}: its images are not those of {protocol.split} here; evaluate again")
         if saved.is_dir():
             try:
                 kind = str(entry.stored().get("predictions_are", "disparity"))
@@ -71,7 +78,7 @@ class FromDisk:
 
     def _loaded(self, entry: Entry) -> tuple[LoadedModel | None, str]:
         path = Path(str(entry.facts.get("checkpoint") or ""))
-        if not path.is_file():
+        if not is_file(path):
             return None, f"its checkpoint is not there ({path})" if path.name else "it names no checkpoint"
         model = self._model(path, pick_device("auto"))
         if model.checksum != entry.facts.get("checkpoint_sha256"):

@@ -105,10 +105,10 @@ def _row(
     label: str, kind: str, result: Result, metrics: Sequence[str], colour: str = "", entry: Entry | None = None
 ) -> TableRow:
     stored = entry.stored() if entry else {}
-    ratios = [stored.get("scale_ratio_median"), stored.get("scale_ratio_spread")]
+    ratios = [stored[name] for name in ("scale_ratio_median", "scale_ratio_spread")] if entry else [math.nan] * 2
     cells = [_cell(mean(result, metric), 3) for metric in metrics]
     cells.append(Cell(str(len(result.names)), len(result.names)))
-    cells += [_cell(float(ratio), 3) if ratio is not None else Cell("", math.nan) for ratio in ratios]
+    cells += [_cell(ratio, 3) for ratio in ratios]
     return TableRow(label, kind, tuple(cells), colour)
 
 

@@ -17,6 +17,7 @@ from mdtk.evaluation.scoring.map_metrics import MAP_METRICS, Maps
 from mdtk.evaluation.scoring.metrics import METRICS
 from mdtk.evaluation.scoring.protocols import Protocol
 from mdtk.evaluation.scoring.score import Pair, Row, ScaleMode, aligned_depth, pair, score
+from mdtk.evaluation.scoring.temporal import TAE
 
 MODEL = "model"  # label of the predictor that is evaluated, whatever it is; the baseline predictors have others
 GroundTruth = Iterable[tuple[int, str, np.ndarray]]  # (place in the list, name, depth (H, W) in metres)
@@ -73,10 +74,17 @@ class Evaluation:
 
     @property
     def means(self) -> dict[str, float]:
-        """Each metric's mean over images; a metric on maps may lack a value (NaN) on some, or on all of them."""
+        """Each metric's mean over images; a metric on maps may lack a value (NaN) on some, or on all of them.
+
+        The temporal alignment error is the mean over recordings of the means over their pairs, as published.
+        """
         values = {name: np.array([row.metrics[name] for row in self.rows]) for name in self.rows[0].metrics}
+        if TAE in values:
+            recordings = np.array([row.recording for row in self.rows])
+            several = [_known_mean(values[TAE][recordings == one]) for one in dict.fromkeys(recordings)]
+            values[TAE] = np.array(several)
         return {
-            name: float(np.mean(one if name in METRICS or np.isnan(one).all() else one[~np.isnan(one)]))
+            name: float(np.mean(one)) if name in METRICS else _known_mean(np.asarray(one))
             for name, one in values.items()
         }
 
@@ -97,6 +105,12 @@ class Evaluation:
         if scales.size <= self.protocol.ratio_ddof:
             return 0.0
         return float(np.std(scales / self.ratio_median, ddof=self.protocol.ratio_ddof))
+
+
+def _known_mean(values: np.ndarray) -> float:
+    """The mean of the values that are known, NaN where none is."""
+    known = values[~np.isnan(values)]
+    return float(np.mean(known)) if known.size else float("nan")
 
 
 def evaluate(

@@ -18,6 +18,7 @@ INTERPOLATIONS = {
     "nearest": "to the nearest, floor(i · in/out) in float32 as torch does",
     "nearest_cv2": "to the nearest, floor(i · in/out) in float64 as OpenCV does",
 }
+NO_TRUTH = "none"  # the kind of ground truth of a protocol that needs none
 MEDIANS = {"numpy": "the mean of the two middle values", "torch": "the lower of the two middle values"}
 
 
@@ -44,6 +45,7 @@ class Protocol:
     crop: Box | None = None  # of the ground truth within the frame
     ratio_ddof: int = 0  # of the spread of scale ratios, std(ratio / median ratio)
     wider_split: str = ""  # a list that holds this one: predictions for all of it are scored on this one
+    images: int = 0  # of the published list; 0: not stated, or the user's own
     range_changed: bool = False  # depth range by key, not as published
 
     @property
@@ -82,6 +84,15 @@ class Protocol:
 
     def describe(self) -> dict[str, str]:
         """What the protocol does, step → sentence, in the order of the steps."""
+        if self.ground_truth == NO_TRUTH:
+            return {
+                "protocol": f"{self.label}: {self.title}",
+                "data": f"{self.dataset}, list {self.split}, no ground truth",
+                "valid_pixels": "all",
+                "crop": "none",
+                "alignment": "none: the motion's unit is the depth's",
+                "metrics": "photometric error of warped and unwarped neighbours, the better of two at each pixel",
+            }
         low, high = self.clamp
         ends = [f"below {low:g} m to {low:g} m"] if low is not None else []
         ends += [f"above {high:g} m to {high:g} m"] if high is not None else []
@@ -149,11 +160,16 @@ def get_protocol(name: str, variant: str = "", asker: str = "EVAL.PROTOCOLS") ->
 
 @dataclass(frozen=True)
 class Submission:
-    """A benchmark without public ground truth: depth PNGs that its server takes, value = metres × `png_scale`."""
+    """A benchmark without public ground truth: what its server takes.
+
+    `form` png: a depth PNG for each image, value = metres × `png_scale`. `form` npz: one file of all disparities in the
+    order of the list, float32 at the size of the prediction, under the name `pred`; only PNGs have the other fields.
+    """
 
     protocol: Protocol  # its list of images; nothing is scored under it
-    height: int  # pixels that a prediction is resized to
-    width: int
-    max_depth: float  # metres
-    factor: float  # depth = factor / scaled disparity, for models of every training, as the published export does
+    form: str = "png"
+    height: int = 0  # pixels that a prediction is resized to
+    width: int = 0
+    max_depth: float = 0.0  # metres
+    factor: float = 1.0  # depth = factor / scaled disparity, for models of every training, as the published export does
     png_scale: float = 256.0

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from mdtk.core.errors import MdtkError
+
+TAE = "tae"  # the name of this metric on the command line and in results
 
 
 def project_depth(depth: np.ndarray, K: np.ndarray, other_T_this: np.ndarray) -> np.ndarray:
@@ -27,24 +31,33 @@ def project_depth(depth: np.ndarray, K: np.ndarray, other_T_this: np.ndarray) ->
     return found
 
 
-def temporal_alignment_error(
-    depths: Sequence[np.ndarray],
-    world_T_cameras: Sequence[np.ndarray],
-    Ks: Sequence[np.ndarray],
-    valid: Sequence[np.ndarray] | None = None,
-) -> float:
-    """100 · the mean over neighbouring frames, in both directions, of abs_rel of a depth and its neighbour's moved.
+@dataclass(frozen=True)
+class TimedDepth:
+    """A frame: depth (H, W) in metres, 0 where it does not count, world_T_camera (4, 4) and K (3, 3)."""
 
-    `depths` are aligned by one scale and shift for the sequence and clamped, (H, W) in metres; `valid` masks pixels
-    that count. Raises `MdtkError` for fewer than two frames.
+    depth: np.ndarray
+    world_T_camera: np.ndarray
+    K: np.ndarray
+
+
+def pair_error(one: TimedDepth, other: TimedDepth) -> float:
+    """100 · the mean of both directions of abs_rel between a depth and its neighbour's, moved into its view.
+
+    abs_rel is |d − moved| / d, d the depth that is not moved; a direction in which no pixel is seen twice counts as 0.
     """
-    if len(depths) < 2:
-        raise MdtkError("the temporal alignment error needs a sequence of at least two frames with poses")
     errors = []
-    for i in range(len(depths) - 1):
-        for a, b in ((i, i + 1), (i + 1, i)):
-            b_T_a = np.linalg.inv(world_T_cameras[b]) @ world_T_cameras[a]
-            moved = project_depth(depths[a], Ks[a], b_T_a)
-            both = (moved > 0) & (depths[b] > 0) & (valid[b] if valid is not None else True)
-            errors.append(float(np.mean(np.abs(depths[b][both] - moved[both]) / moved[both])) if both.any() else 0.0)
-    return 100 * sum(errors) / len(errors)
+    for a, b in ((one, other), (other, one)):
+        moved = project_depth(a.depth, a.K, np.linalg.inv(b.world_T_camera) @ a.world_T_camera)
+        both = (moved > 0) & (b.depth > 0)
+        errors.append(float(np.mean(np.abs(b.depth[both] - moved[both]) / b.depth[both])) if both.any() else 0.0)
+    return 50 * sum(errors)
+
+
+def temporal_alignment_error(frames: Sequence[TimedDepth]) -> float:
+    """The mean of `pair_error` over the neighbours of a sequence, whose depths one scale and shift aligned.
+
+    Raises `MdtkError` for fewer than two frames.
+    """
+    if len(frames) < 2:
+        raise MdtkError("the temporal alignment error needs a sequence of at least two frames with poses")
+    return float(np.mean([pair_error(*pair) for pair in itertools.pairwise(frames)]))

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from mdtk.config import load_config
 from mdtk.core.errors import MdtkError
 from mdtk.datasets import compact_splits
-from mdtk.datasets.prepare.contamination import TrainList, contamination, unpack
+from mdtk.datasets.prepare.check_recipe import build_checks
+from mdtk.datasets.prepare.contamination import (
+    BAD_LISTS,
+    TrainList,
+    contamination,
+    content_sha256,
+    known_bad,
+    unpack,
+)
 from mdtk.datasets.readers.kitti import KittiRaw
 from mdtk.datasets.splits import text_sha256
 
@@ -33,6 +43,39 @@ def test_published_lists(tmp_path, train, test, frames, known):
     assert (found["test_recordings"] == 0) == (frames == 0)
     assert f"holds {frames} of the {len(reader)} test frames" in found["text"]
     assert ("known list" in found["text"]) == known
+
+
+def test_bad_lists_are_known_in_any_order_and_form():
+    lines = list(compact_splits.expand("benchmark/train"))
+    np.random.default_rng(0).shuffle(lines)
+    padded = tuple(f"{folder} {int(frame):010d} {side}" for folder, frame, side in (line.split() for line in lines))
+    assert "Monodepth2's benchmark/train" in known_bad("kitti_raw", padded)
+    assert known_bad("kitti_raw", padded[1:]) == ""
+    assert known_bad("kitti_raw", tuple(compact_splits.expand("eigen_zhou/train"))) == ""
+    assert known_bad("nyuv2", padded) == ""
+    left, right = ([line for line in lines if line.endswith(side)] for side in "lr")
+    found = known_bad("kitti_raw", (*left, *right[: 71_633 - len(left)]))
+    assert "Kick Back & Relax" in found
+    assert "by its counts" in found
+
+
+def test_check_data_says_it_before_training(tmp_path, monkeypatch):
+    lines = ["2011_09_26/2011_09_26_drive_0001_sync 5 l"]
+    monkeypatch.setitem(BAD_LISTS, content_sha256(lines), "made for the server")
+    known_bad.cache_clear()
+    (tmp_path / "list.txt").write_text(lines[0] + "\n")
+    (tmp_path / "raw").mkdir()
+    keys = [
+        "DATA.TRAIN_SPLIT",
+        str(tmp_path / "list.txt"),
+        "DATA.VAL_SPLIT",
+        "",
+        "ROOTS.KITTI_RAW",
+        str(tmp_path / "raw"),
+    ]
+    (checked,) = build_checks(load_config(None, keys), [], True, lambda items, total: items)
+    assert "known list: made for the server" in [str(one) for one in checked.findings]
+    known_bad.cache_clear()
 
 
 def test_what_is_not_known(tmp_path):

@@ -181,8 +181,13 @@ def test_wrong_results_are_one_sentence(results, tmp_path):
         call_tool("report", *results, "--labels", "one", "--output", tmp_path / "page.html")
     folder = copied(results[:1], tmp_path)[0]
     (folder / "sequence.csv").write_text((folder / "sequence.csv").read_text().replace("0.", "zero"))
-    with pytest.raises(MdtkError, match=r"a result cannot be read: \S*sequence\.csv"):
+    with pytest.raises(MdtkError, match=r"result cannot be read: \S*sequence\.csv"):
         call_tool("report", folder, "--output", tmp_path / "page.html")
+    whole = json.loads((results[0] / "sequence.json").read_text())
+    for changes in ({"protocol_description": 3}, {"results": {}}, {"results": {"model": {"factor": "much"}}}):
+        (folder / "sequence.json").write_text(json.dumps(whole | changes))
+        with pytest.raises(MdtkError, match=r"sequence\.json"):
+            call_tool("report", folder, "--output", tmp_path / "page.html")
     assert not (tmp_path / "page.html").exists()
 
 

@@ -10,6 +10,7 @@ import pytest
 from scipy.spatial.distance import cdist
 from skimage.feature import canny
 
+from mdtk.cli.options.evaluation_options import MAP_METRICS as LISTED
 from mdtk.core.errors import MdtkError
 from mdtk.evaluation.scoring.map_metrics import (
     MAP_METRICS,
@@ -22,7 +23,7 @@ from mdtk.evaluation.scoring.map_metrics import (
     points_of,
     regions,
 )
-from mdtk.evaluation.scoring.temporal import project_depth, temporal_alignment_error
+from mdtk.evaluation.scoring.temporal import TAE, TimedDepth, project_depth, temporal_alignment_error
 from tests.helpers.tools import call_tool
 
 GENERATOR = np.random.default_rng(23)
@@ -169,11 +170,12 @@ def test_temporal_alignment_error():
     forward[2, 3] = 1.0  # the second camera is a metre nearer to the plane
     moved = project_depth(plane, K, np.linalg.inv(forward))
     assert set(np.unique(moved)) == {0.0, 9.0}
-    assert temporal_alignment_error([plane, plane - 1], [camera, forward], [K, K]) == pytest.approx(0)
-    wrong = temporal_alignment_error([plane, plane], [camera, forward], [K, K])
-    assert wrong == pytest.approx(100 * (1 / 9 + 1 / 11) / 2)
+    first = TimedDepth(plane, camera, K)
+    assert temporal_alignment_error([first, TimedDepth(plane - 1, forward, K)]) == pytest.approx(0)
+    wrong = temporal_alignment_error([first, TimedDepth(plane, forward, K)])
+    assert wrong == pytest.approx(100 * (1 / 10 + 1 / 10) / 2)
     with pytest.raises(MdtkError, match="at least two frames"):
-        temporal_alignment_error([plane], [camera], [K])
+        temporal_alignment_error([first])
 
 
 def test_asked_for_on_the_command_line(tiny_recipe, tmp_path, capsys):
@@ -183,6 +185,7 @@ def test_asked_for_on_the_command_line(tiny_recipe, tmp_path, capsys):
         "    def predict(self, images): return 4.0 * np.ones(images.shape[:3])\n"
     )
     options = ("--config", tiny_recipe, "--output", tmp_path, "--no_baselines", "EVAL.ALIGNMENT", "none")
+    assert [*MAP_METRICS, TAE] == list(LISTED)
     call_tool("evaluate", "--predictor", f"{path}:Wall", "--map_metrics", *MAP_METRICS, *options)
     found = json.loads((tmp_path / "sequence.json").read_text())["results"]["model"]["metrics"]
     share = 40 * 30 / (96 * 128)  # a box at two metres before the wall at four
