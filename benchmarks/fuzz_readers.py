@@ -59,6 +59,11 @@ from mdtk.training.logger import Logger, write_tables
 from tests.datasets.test_map_files import exr_bytes
 
 Read = Callable[[Path], object]
+REFUSED = (
+    "zip",
+    "timm weights",
+    "backbone pth",
+)  # whose files are refused as they are: a folder of weights, parts of a network
 
 
 def _picture(form: str, **options: object) -> bytes:
@@ -78,6 +83,15 @@ def _hdf5(write: Callable[[h5py.File], object]) -> bytes:
 def _nyu(file: h5py.File) -> None:
     file["rgb"] = np.zeros((3, 480, 640), np.uint8)
     file.create_dataset("depth", data=np.ones((480, 640), np.float32), chunks=(48, 64), compression="gzip")
+
+
+def _weights() -> bytes:
+    """Parameters alone, as of a backbone."""
+    stream = io.BytesIO()
+    torch.save(
+        {f"layer{n}.weight": torch.ones(3, 4) for n in range(6)} | {"conv1.weight": torch.ones(9, 3, 7, 7)}, stream
+    )
+    return stream.getvalue()
 
 
 def _torch(old: bool) -> bytes:
@@ -173,7 +187,7 @@ def readers(folder: Path) -> dict[str, tuple[str, bytes, Read]]:
         "safetensors of others": ("w.safetensors", save({"a": torch.ones(5), "b": torch.ones(2, 2)}), read_safetensors),
         "pth before 1.6": ("old.pth", _torch(True), read_torch),
         "native pth": ("n.pth", _native(folder), read_weights),
-        "backbone pth": ("b.pth", _torch(False), lambda path: read_backbone(path)),
+        "backbone pth": ("b.pth", _weights(), lambda path: read_backbone(path)),
         "zip": ("z.pth", _zip(), recognise),
         "pdparams": ("p.pdparams", pdparams, read_pdparams),
         "pdparams of Paddle": ("t.pdparams", (reference / "tiny.pdparams").read_bytes(), read_pdparams),
@@ -351,7 +365,7 @@ def _archives() -> dict[str, tuple[str, bytes, Read]]:
         "zip archive": ("a.zip", zipped.getvalue(), all_members),
         "tar archive": ("a.tar.gz", packed.getvalue(), all_members),
         "picture of an archive": ("b.png", _picture("PNG"), lambda path: jpeg_bytes(path.read_bytes(), path)),
-        "timm weights": ("resnet18.pth", _torch(False), convert),
+        "timm weights": ("resnet18.pth", _weights(), convert),
     }
 
 

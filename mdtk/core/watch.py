@@ -8,6 +8,7 @@ import socket
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -18,12 +19,17 @@ PATIENCE = 10.0  # seconds in which a process may end by itself after another on
 FAILURES = "failures"
 
 
-def open_store(rank: int, seconds: float) -> dist.Store:
-    """A connection of its own to the key-value store of this run (and of this attempt, under --max-restarts)."""
+def open_store(seconds: float) -> dist.Store:
+    """A connection of its own to the key-value store of this run, under a name of this attempt (--max-restarts).
+
+    Rank 0 chooses the name: of several of torchrun's agents, each counts restarts on its own.
+    """
+    name = [uuid.uuid4().hex]
+    dist.broadcast_object_list(name, src=0)
     store = dist.TCPStore(
         os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), is_master=False, timeout=timedelta(seconds=seconds)
     )
-    return dist.PrefixStore(f"mdtk/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
+    return dist.PrefixStore(f"mdtk/{name[0]}", store)
 
 
 class Watch(threading.Thread):
@@ -36,7 +42,7 @@ class Watch(threading.Thread):
     def __init__(self, rank: int, size: int, timeout: float) -> None:
         super().__init__(daemon=True)
         self.rank, self.size, self.timeout = rank, size, timeout
-        self.store = open_store(rank, max(timeout, 60.0))
+        self.store = open_store(max(timeout, 60.0))
         self.parent = os.getppid()
         self.count, self.what = 0, ""
         self.done = threading.Event()

@@ -166,3 +166,11 @@ def test_a_size_that_does_not_fit(folder, tmp_path, monkeypatch):
     monkeypatch.setenv("MDTK_CACHE", str(tmp_path))
     with pytest.raises(mdtk.MdtkError, match="multiple of 32"):
         mdtk.load_model(folder, "cpu", height=100)
+
+
+def test_a_text_is_refused_before_a_word(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MDTK_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "README.md").write_text("# a text\n")
+    with pytest.raises(MdtkError, match=r"README\.md"):
+        native_checkpoint(str(tmp_path / "README.md"))
+    assert capsys.readouterr().err == ""

@@ -153,6 +153,15 @@ def test_a_changed_list_is_noticed(clip, tiny_recipe, tmp_path):
         train_here(tmp_path / "out", tiny_recipe, keys)
 
 
+def test_another_model_is_named(tiny_recipe, trained, tmp_path):
+    shutil.copy(trained / "last.pth", tmp_path / "last.pth")
+    keys = [*KEYS, "MODEL.ENCODER", "mobilenetv3_small_075"]
+    with pytest.raises(MdtkError, match=r"MODEL\.ENCODER: 'mobilenetv3_small_050' != 'mobilenetv3_small_075'"):
+        train_here(tmp_path, tiny_recipe, keys)
+    with pytest.raises(MdtkError, match=r"last\.pth does not fit the model of this configuration"):
+        train_here(tmp_path, tiny_recipe, [*keys, "CHECKPOINT.RESUME_WITH_CHANGES", True])
+
+
 def test_a_stale_lock_locks_nothing(tmp_path):
     (tmp_path / ".lock").write_text("process 1 on elsewhere\n")
     with locked(tmp_path):

@@ -19,7 +19,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from benchmarks.fuzz import attempt, mutate
-from benchmarks.fuzz_readers import readers
+from benchmarks.fuzz_readers import REFUSED, readers
 from mdtk.config import default_config, dump, load_config
 from mdtk.config.load import config_from_text, read_recipe
 from mdtk.convert.formats import recognise
@@ -68,8 +68,8 @@ def test_mutated_files_of_every_reader(tmp_path):
     for name, (file, data, read) in readers(tmp_path).items():
         path = tmp_path / file
         path.parent.mkdir(exist_ok=True)
-        attempt(read, path, data)
-        for seed in range(20):
+        assert attempt(read, path, data) == ("refused" if name in REFUSED else "read"), name
+        for seed in range(12):
             assert attempt(read, path, mutate(data, seed)) in ("read", "refused"), (name, seed)
 
 
