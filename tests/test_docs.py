@@ -77,6 +77,8 @@ def test_every_command_parses(page, line):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_block_has_a_short_version(page):
     missing = [found[0] for markers, found in blocks(page) if not RUN.search(markers) and not NOT_RUN.search(markers)]
+    named = {name for markers, _ in blocks(page) for name in re.findall(r"tests/[\w/]+\.py", markers)}
+    assert not [name for name in named if not (PROJECT / name).is_file()]
     assert page == PROJECT / "README.md" or not missing, f"no <!-- run: … --> before: {missing}"
 
 

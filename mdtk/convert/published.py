@@ -109,7 +109,7 @@ def _unpacked(archive: Path) -> Path:
     if (folder / ".complete").is_file():
         return folder
     for member in members(archive):
-        name = PurePosixPath(member.name).name
+        name = PurePosixPath(member.name.replace("\\", "/")).name
         if name.endswith((".pth", ".pdparams", ".params", ".h5")):
             with atomic_write(folder / name) as temporary:
                 temporary.write_bytes(member.read())

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from mdtk.core.arrays import check_member
 from mdtk.core.errors import MdtkError
 from mdtk.core.guard import reading
 
@@ -66,6 +67,7 @@ def _zip_members(path: Path) -> Iterator[Member]:
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             if not info.is_dir():  # zipfile reads no more than the claimed size, and compares the CRC-32
+                check_member(info, str(path))
                 yield Member(info.filename, info.file_size, _guarded(path, partial(archive.read, info)))
 
 

@@ -185,6 +185,7 @@ def test_a_changed_archive_is_refused_after_the_first_fetch(server, home, publis
 
 def test_an_account_is_needed_for_cityscapes(server, home, tiny_world, monkeypatch, capsys):
     monkeypatch.delenv("MDTK_DATA_URL")
+    assert status(capsys, "cityscapes").splitlines()[1].strip() == "mdtk data fetch cityscapes"
     with pytest.raises(
         MdtkError, match=r"register at https://www\.cityscapes-dataset\.com.* click camera_trainvaltest\.zip"
     ):

@@ -55,12 +55,13 @@ def test_results_that_are_none(tmp_path):
         path.write_text(text)
         assert "give --overwrite to replace it" in refusal(check_overwrite, tmp_path, protocol, {"images": 1})
     table = tmp_path / "kitti_eigen_monodepth2.csv"
-    head = "predictor,index,name,recording,abs_rel,scale,shift\n"
-    for text in (head + "model,1,a,b,x,1,0\n", head + "model,1,a\n", head + 'model,"a', "\0", head, "x" * 200_000):
+    head = "predictor,name,recording,abs_rel\n"
+    for text in (head + "model,a,b,x\n", head + "model,a\n", head + 'model,"a', "\0", head, "x" * 200_000):
         table.write_text(text)
         refusal(read_result, tmp_path, protocol.key)
     with table.open("w", newline="") as file:
-        csv.writer(file).writerows([head.strip().split(","), ["model", 1, "\x1b[2Ja", "b", 0.5, 1, 0]])
+        columns = ["predictor", "name", "recording", "index", "scale", "shift", "abs_rel"]
+        csv.writer(file).writerows([columns, ["model", "\x1b[2Ja", "b", "0", "1", "0", "0.5"]])
     assert "kitti_eigen_monodepth2.json" in refusal(read_result, tmp_path, protocol.key)
     path.write_text("{}")
     assert read_result(tmp_path, protocol.key).names == ("?[2Ja",)
@@ -86,14 +87,14 @@ def test_archives_stay_in_their_folder(tmp_path, monkeypatch):
     model = PublishedModel("m", "origin", "mono", "640x192", "licence", "m.zip", "http://127.0.0.1:9/m.zip")
     archive = tmp_path / "cache" / "m.zip"
     with zipfile.ZipFile(archive, "w") as file:
-        for name in ("../../a.pth", "/tmp/b.pth", "e.exe"):
+        for name in ("../../a.pth", "/tmp/b.pth", "c\\..\\..\\d.pth", "e.exe"):
             file.writestr(name, b"x")
-    assert {path.name for path in fetch(model).iterdir()} == {"a.pth", "b.pth", ".complete"}
+    assert {path.name for path in fetch(model).iterdir()} == {"a.pth", "b.pth", "d.pth", ".complete"}
     assert {path.name for path in tmp_path.iterdir()} == {"cache"}
     other = PublishedModel("n", "origin", "mono", "640x192", "licence", "n.zip")
     with zipfile.ZipFile(tmp_path / "cache" / "n.zip", "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("bomb.pth", bytes(100 << 20))
-    assert "refused, it would unpack" in refusal(fetch, other)
+    assert "refused, bomb.pth unpacks" in refusal(fetch, other)
 
 
 def test_exr_headers(tmp_path):

@@ -19,6 +19,11 @@ def main(args: argparse.Namespace) -> int:
         row = downloads()[name]
         root = data_root(row, None, args.overrides)
         prepared = resolve_data(roots.get(f"{row.root}_PREPARED", f"{row.root.lower()}_prepared"))
+        if not root.is_dir():
+            print(f"{name}: nothing, {root} is not there ({row.size}; {', '.join(row.lists)})")
+            print(f"      mdtk data fetch {name}")
+            lacking += 1
+            continue
         print(f"{name}: {root}")
         for found in stock(row, list(row.lists), root, prepared):
             print(f"  {found.describe()}", flush=True)

@@ -38,12 +38,12 @@ class Stock:
 
 
 def stock(row: Download, names: list[str], root: Path, prepared_root: Path) -> Iterator[Stock]:
-    """What is there of each of the lists below `root`; of lists that are prepared first, below `prepared_root`."""
+    """What is there of each of the lists below `root`, a folder; of lists that are prepared, below `prepared_root`."""
     key = row.root.lower()
     for name in names:
         own = f" --data_path {root}" if root.name != key else ""
         fetch = f"mdtk data fetch {row.name} --split {name}{own}"
-        found = _count(row, name, DATASETS.find(key, "--split")(root, ["-"]) if root.is_dir() else None, root, fetch)
+        found = _count(row, name, DATASETS.find(key, "--split")(root, ["-"]), root, fetch)
         if name in row.prepared and not found.missing and not found.problem:
             then = row.then[name].format(root=root)
             reader = DATASETS.find(row.prepared[name], "--split")
@@ -58,9 +58,7 @@ def stock(row: Download, names: list[str], root: Path, prepared_root: Path) -> I
             yield found
 
 
-def _count(row: Download, name: str, reader: DatasetReader | None, root: Path, advice: str) -> Stock:
-    if reader is None:
-        return Stock(name, problem=f"no folder {root}", advice=advice)
+def _count(row: Download, name: str, reader: DatasetReader, root: Path, advice: str) -> Stock:
     try:
         reader.lines = list(load_split(name, root).lines)
         paths = [path for index in range(len(reader)) for path in _files(row, name, reader, index)]
