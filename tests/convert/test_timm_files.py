@@ -91,7 +91,7 @@ def test_incomplete_file(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"\xff" * 64, b"\x10\0\0\0\0\0\0\0" + b"{" * 16])
 def test_damaged_safetensors(tmp_path, content):
     (tmp_path / "lcnet_035.safetensors").write_bytes(content)
-    with pytest.raises(MdtkError, match="safetensors file cannot be read|its header claims"):
+    with pytest.raises(MdtkError, match=r"safetensors file cannot be read|its header claims"):
         convert(tmp_path / "lcnet_035.safetensors")
 
 
