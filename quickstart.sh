@@ -16,6 +16,8 @@ processes="$((gpus == 1 ? 1 : 2))"
 threads="$(($(nproc) / processes))"
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-$((threads > 0 ? threads : 1))}"
 launch=(torchrun --standalone --nproc_per_node="$processes")
+# glibc gives freed memory back to the kernel and asks for it again, page by page: a fifth of the time of rendering.
+export MALLOC_TRIM_THRESHOLD_="${MALLOC_TRIM_THRESHOLD_:-536870912}" MALLOC_MMAP_THRESHOLD_="${MALLOC_MMAP_THRESHOLD_:-33554432}"
 
 part() { # says how long the part before took, and what begins
     [ -z "${begun:-}" ] || echo "    took $((SECONDS - begun)) s"

@@ -70,7 +70,7 @@ def _cities(train: tuple[int, ...], test: tuple[int, ...]) -> tuple[City, ...]:
 
 SIZES = {
     "tiny": Size(_cities((1, 0, 0), (1, 0)), range(17, 22)),
-    "small": Size(_cities((1, 1, 0), (2, 2)), range(14, 22)),
+    "small": Size(_cities((1, 1, 0), (2, 2)), range(15, 22)),
     "full": Size(_cities((4, 3, 3), (6, 6)), range(30)),
 }
 

@@ -14,7 +14,7 @@ from mdtk.synthetic.rig import Rig, calib_odometry
 from mdtk.synthetic.world_files import Task, chunks, missing, write_lines, write_png
 
 _CAMERAS = (("l", "image_2"), ("r", "image_3"))
-_TRAIN, TEST = (0, 1), (9, 10)  # of the test sequences only the left camera is read, and made
+_TRAIN, TEST = (0, 1), (9, 10)
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Size:
 
 
 SIZES = {
-    "small": Size((100, 100, 160, 150), 256, 77, 148.2),
+    "small": Size((90, 90, 160, 150), 256, 77, 148.2),
     "tiny": Size((8, 8, 8, 8), 192, 58, 111.4),
     "full": Size((400, 400, 500, 450), 620, 187, 359.4),
 }
@@ -47,15 +47,20 @@ def plan(scale: str, seed: int) -> dict[int, DriveSpec]:
 def tasks(root: Path, scale: str, seed: int) -> list[Task]:
     """The pieces of work that render the files which do not exist yet."""
     return [
-        Task(functools.partial(_write_frames, root, sequence, spec, part), len(part))
+        Task(functools.partial(_write_frames, root, sequence, spec, part), len(part) * len(_cameras(sequence)))
         for sequence, spec in plan(scale, seed).items()
         for part in chunks(spec.frames, 16)
     ]
 
 
+def _cameras(sequence: int) -> tuple[tuple[str, str], ...]:
+    """Side and folder of the cameras that are made: of test sequences only the left one is read."""
+    return _CAMERAS if sequence in _TRAIN else _CAMERAS[:1]
+
+
 def _write_frames(root: Path, sequence: int, spec: DriveSpec, frames: range) -> None:
     for frame in frames:
-        for side, camera in _CAMERAS if sequence in _TRAIN else _CAMERAS[:1]:
+        for side, camera in _cameras(sequence):
             path = root / "sequences" / f"{sequence:02d}" / camera / f"{frame:06d}.png"
             if missing(path):
                 write_png(path, make_drive(spec).image(frame, side))

@@ -71,14 +71,14 @@ class Size:
 
 
 _SMALL = (
-    RawScene("living_room_0901", 0, 12, 10, still=2),
+    RawScene("living_room_0901", 0, 11, 10, still=1),
     RawScene("study_0902", 1, 20, 5),
-    RawScene("bedroom_0903", 2, 10, 10, role="val"),
+    RawScene("bedroom_0903", 2, 9, 10, role="val"),
 )
 _KINDS = ("kitchen", "office", "classroom", "dining_room", "playroom", "library")
 SIZES = {
     "tiny": Size((RawScene("living_room_0901", 0, 11, 10, still=1),), (1, 3), 3),
-    "small": Size(_SMALL, (1, 2, 4, 5, 7, 8), 8),
+    "small": Size(_SMALL, (1, 2, 4, 5, 7), 7),
     "full": Size(
         (*_SMALL, *(RawScene(f"{kind}_{904 + k:04d}", 3 + k, 60, 10) for k, kind in enumerate(_KINDS))),
         tuple(n for n in range(1, 41) if n % 3),
