@@ -188,8 +188,16 @@ def broadcast_buffers(module: nn.Module) -> None:
 
 
 def wrap(module: nn.Module, device: torch.device) -> nn.Module:
-    """`module` wrapped in DistributedDataParallel when there are several processes, else `module` itself."""
+    """`module` wrapped in DistributedDataParallel when there are several processes, else `module` itself.
+
+    Buffers are not sent around at every step: no norm in training mode reads its statistics. Rank 0's are saved, and
+    `broadcast_buffers` gives them to all before they validate. The graph is not declared static: without a search for
+    unused parameters that saves nothing, and DDP, which does not look into a `Prediction`, would then leave out the
+    average of the first step's gradients.
+    """
     if not dist.is_initialized():
         return module
     ids = [device.index] if device.type == "cuda" else None
-    return nn.parallel.DistributedDataParallel(module, device_ids=ids, gradient_as_bucket_view=True)
+    return nn.parallel.DistributedDataParallel(
+        module, device_ids=ids, gradient_as_bucket_view=True, broadcast_buffers=False
+    )
