@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from mdtk.core.errors import MdtkError, OthersFailed
 from mdtk.core.watch import Watch
 
 T = TypeVar("T")
+_OPTIONS = inspect.signature(nn.parallel.DistributedDataParallel.__init__).parameters
+_BUFFERS_AT_EACH_STEP = "forward_sync_buffers" if "forward_sync_buffers" in _OPTIONS else "broadcast_buffers"
 _watch: Watch | None = None
 
 
@@ -198,6 +201,5 @@ def wrap(module: nn.Module, device: torch.device) -> nn.Module:
     if not dist.is_initialized():
         return module
     ids = [device.index] if device.type == "cuda" else None
-    return nn.parallel.DistributedDataParallel(
-        module, device_ids=ids, gradient_as_bucket_view=True, broadcast_buffers=False
-    )
+    options: dict[str, bool] = {"gradient_as_bucket_view": True, _BUFFERS_AT_EACH_STEP: False}
+    return nn.parallel.DistributedDataParallel(module, device_ids=ids, **options)  # type: ignore[arg-type]

@@ -75,17 +75,19 @@ def _generators(device: torch.device) -> list[tuple[torch.Generator, Tensor]]:
 
 
 def compile_calls(
-    what: str, wrapped: nn.Module, objective: Objective, say: Callable[[str], None], backend: str = "inductor"
+    what: str, wrapped: nn.Module, objective: Objective, say: Callable[[str], None]
 ) -> tuple[Predict, Compare]:
     """The calls of the system (`wrapped`: under DDP, perhaps) and of the loss, as SOLVER.COMPILE (`what`) says."""
     if what == "none":
         return wrapped, objective
-    # Compiled with the forward half: what goes wrong shows there, where there is a way back.
-    torch._functorch.config.force_non_lazy_backward_lowering = True
+    # Compiled with the forward half: what goes wrong shows there, where there is a way back. Older torch compiles the
+    # backward half when it first runs, and an error there ends the run.
+    if hasattr(torch._functorch.config, "force_non_lazy_backward_lowering"):
+        torch._functorch.config.force_non_lazy_backward_lowering = True
     # The noise that breaks ties is the eager one's; shapes are those of the recipe.
-    options: Any = {"fallback_random": True} if backend == "inductor" else None
+    how: Any = {"dynamic": False, "options": {"fallback_random": True}}
     plain = objective.with_photometric(fused=False)  # autograd's own, which a compiler can see through
-    fast = torch.compile(plain.__call__, dynamic=False, backend=backend, options=options)
+    fast = torch.compile(plain.__call__, **how)
     device, buffers = next(wrapped.parameters()).device, list(wrapped.buffers())
     compare = Compiled("the loss", objective.__call__, fast, [], device, say)
 
@@ -95,5 +97,5 @@ def compile_calls(
 
     if what == "loss":
         return wrapped, compare_or_show
-    system: Any = torch.compile(wrapped, dynamic=False, backend=backend, options=options)
+    system: Any = torch.compile(wrapped, **how)
     return Compiled("the networks", wrapped, system, buffers, device, say), compare_or_show
