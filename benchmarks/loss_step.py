@@ -10,7 +10,8 @@ loss       the loss and its backward to what the networks said
 plain      the same with LOSS computed the plain way (warped images, autograd), which keeps every image
 memory     the most memory that tensors of the loss hold, in MiB, fused and plain (CPU; counted by torch's profiler)
 
-Prints medians of CPU seconds (of this process: other programs matter less) and of wall seconds, and ratios.
+Prints medians of CPU seconds (of this process: other programs matter less) and of wall seconds, and ratios. `--json`
+writes {"resnet18 step to networks": {"ratio", "bar", "better", …}, …}, as benchmarks/check_ratios.py reads it.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from mdtk.models import build_model
 from mdtk.training.solver import build_optimizer
 from mdtk.training.step import forward
 
+BARS = {"hrnet_w18": 1.12}  # step to networks, by encoder
 Times = dict[str, tuple[float, float]]  # name → CPU seconds and wall seconds, medians
 
 
@@ -128,7 +130,15 @@ def main() -> None:
     ratio = memory["loss"] / memory["plain"]
     print(f"memory    loss {memory['loss']:.0f} MiB   plain {memory['plain']:.0f} MiB   ratio {ratio:.2f}")
     if args.json:
-        args.json.write_text(json.dumps({"seconds": times, "memory_mib": memory}, indent=1) + "\n", encoding="utf-8")
+        step = {"ratio": times["step"][0] / times["networks"][0], "better": "lower"}
+        step["bar"] = BARS.get(cfg.MODEL.ENCODER, 1.2)
+        held = {"ratio": ratio, "bar": 0.5, "better": "lower", "parts": {f"{k}_mib": v for k, v in memory.items()}}
+        parts = {name: {"cpu_s": cpu, "wall_s": wall} for name, (cpu, wall) in times.items()}
+        figures = {
+            f"{cfg.MODEL.ENCODER} step to networks": {**step, "parts": parts},
+            f"{cfg.MODEL.ENCODER} loss memory": held,
+        }
+        args.json.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

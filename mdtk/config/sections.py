@@ -448,6 +448,14 @@ class SolverSection(Section):
         "fp32, or bf16 for the networks under autocast (geometry and losses stay fp32)",
         choices=("fp32", "bf16"),
     )
+    compile: str = key(
+        "SOLVER.COMPILE",
+        "none",
+        "none, or what torch.compile makes kernels of: loss, or all (networks and loss); where it fails, the run says "
+        "why and goes on eagerly",
+        choices=("none", "loss", "all"),
+        runtime=True,
+    )
     channels_last: bool = key("SOLVER.CHANNELS_LAST", False, "use the channels-last memory format in the networks")
     max_not_finite: int = key(
         "SOLVER.MAX_NOT_FINITE",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,8 @@ from mdtk.core.errors import MdtkError, OthersFailed
 from mdtk.core.watch import Watch
 
 T = TypeVar("T")
+_OPTIONS = inspect.signature(nn.parallel.DistributedDataParallel.__init__).parameters
+_BUFFERS_AT_EACH_STEP = "forward_sync_buffers" if "forward_sync_buffers" in _OPTIONS else "broadcast_buffers"
 _watch: Watch | None = None
 
 
@@ -188,8 +191,15 @@ def broadcast_buffers(module: nn.Module) -> None:
 
 
 def wrap(module: nn.Module, device: torch.device) -> nn.Module:
-    """`module` wrapped in DistributedDataParallel when there are several processes, else `module` itself."""
+    """`module` wrapped in DistributedDataParallel when there are several processes, else `module` itself.
+
+    Buffers are not sent around at every step: no norm in training mode reads its statistics. Rank 0's are saved, and
+    `broadcast_buffers` gives them to all before they validate. The graph is not declared static: without a search for
+    unused parameters that saves nothing, and DDP, which does not look into a `Prediction`, would then leave out the
+    average of the first step's gradients.
+    """
     if not dist.is_initialized():
         return module
     ids = [device.index] if device.type == "cuda" else None
-    return nn.parallel.DistributedDataParallel(module, device_ids=ids, gradient_as_bucket_view=True)
+    options: dict[str, bool] = {"gradient_as_bucket_view": True, _BUFFERS_AT_EACH_STEP: False}
+    return nn.parallel.DistributedDataParallel(module, device_ids=ids, **options)  # type: ignore[arg-type]

@@ -32,6 +32,7 @@ from mdtk.evaluation.eval_config import EvalConfig, build_eval_config
 from mdtk.losses.objective import build_objective
 from mdtk.models.system import DepthSystem, build_model
 from mdtk.training.checkpoint import LAST, Found, find_checkpoint, restore
+from mdtk.training.compiled import compile_calls
 from mdtk.training.logger import Logger
 from mdtk.training.solver import build_average, build_optimizer
 from mdtk.training.state import Run, TrainState
@@ -69,6 +70,9 @@ def set_up(cfg: CfgNode, device: torch.device, weights_file: Callable[[str], Pat
     total = cfg.SOLVER.EPOCHS * sampler.steps_per_epoch
     total = min(total, cfg.SOLVER.MAX_STEPS or total)
     sampler.start_step, sampler.stop_step = state.step, total
+    logger = build_logger(cfg, out_dir, state.step)
+    wrapped, objective = distributed.wrap(system, device), build_objective(cfg)
+    predict, compare = compile_calls(cfg.SOLVER.COMPILE, wrapped, objective, logger.say)
     run = Run(
         cfg=cfg,
         seed=RunSection.of(cfg).seed,
@@ -80,14 +84,16 @@ def set_up(cfg: CfgNode, device: torch.device, weights_file: Callable[[str], Pat
         checkpoints=CheckpointSection.of(cfg),
         device=device,
         out_dir=out_dir,
-        wrapped=distributed.wrap(system, device),
+        wrapped=wrapped,
+        predict=predict,
+        compare=compare,
         sampler=sampler,
         loader=build_loader(dataset, sampler, cfg.DATA.WORKERS, device),
         val_loader=val_loader,
         prepare=build_preparation(cfg),
         prepare_plain=build_preparation(cfg, augmented=False),
-        objective=build_objective(cfg),
-        logger=build_logger(cfg, out_dir, state.step),
+        objective=objective,
+        logger=logger,
         total_steps=total,
         eval_config=eval_config,
         lists=lists,

@@ -23,6 +23,7 @@ from mdtk.data.sampler import TrainSampler
 from mdtk.evaluation.eval_config import EvalConfig
 from mdtk.losses.objective import Objective
 from mdtk.models.system import DepthSystem
+from mdtk.training.compiled import Compare, Predict
 from mdtk.training.logger import Logger
 from mdtk.training.solver import Average
 
@@ -69,6 +70,8 @@ class Run:
     device: torch.device
     out_dir: Path
     wrapped: nn.Module  # the system, under DDP when there are several processes
+    predict: Predict  # the call of it in a step, compiled or not
+    compare: Compare  # the call of the objective in a step, compiled or not
     sampler: TrainSampler
     loader: DataLoader
     val_loader: DataLoader | None

@@ -12,19 +12,18 @@ from torch import Tensor, nn
 from mdtk.core import distributed
 from mdtk.data.batch import Batch
 from mdtk.data.preparation import Preparation
-from mdtk.losses.objective import Losses, Objective
+from mdtk.losses.objective import Losses
+from mdtk.training.compiled import Compare, Predict
 from mdtk.training.finite import Held, not_finite
 from mdtk.training.solver import learning_rate, set_learning_rate
 from mdtk.training.state import Run, TrainState
 
 
-def forward(
-    system: nn.Module, batch: Batch, prepare: Preparation, objective: Objective, pictures: bool = False
-) -> Losses:
-    """Augmentation and views, networks, losses of a batch that is on the device."""
+def forward(predict: Predict, batch: Batch, prepare: Preparation, compare: Compare, pictures: bool = False) -> Losses:
+    """Augmentation and views, networks (`predict`), losses (`compare`) of a batch that is on the device."""
     inputs = prepare(batch)
-    prediction = system(inputs)
-    return objective(inputs, prediction, pictures)
+    prediction = predict(inputs)
+    return compare(inputs, prediction, pictures)
 
 
 def set_mode(system: nn.Module, freeze_bn: bool) -> None:
@@ -56,7 +55,7 @@ def train_step(run: Run, state: TrainState, batch: Batch, pictures: bool = False
         # 4. Forward and backward. Gradients are averaged over the processes, with the last part only; each sample
         #    counts alike, however many a process or a part has.
         with _no_sync(run.wrapped, index < parts - 1):
-            losses = forward(run.wrapped, part, run.prepare, run.objective, pictures and index == 0)
+            losses = forward(run.predict, part, run.prepare, run.compare, pictures and index == 0)
             (losses.total / run.sampler.parts_like(len(part))).backward()
         found.append((len(part) / own, losses.detach()))
     # 5. Clip, step, average: in no process, when a loss or the gradient of one is not finite.
