@@ -55,7 +55,8 @@ from mdtk.evaluation.io.external import External
 from mdtk.evaluation.io.results import check_overwrite
 from mdtk.evaluation.report.entries import read_entries
 from mdtk.evaluation.scoring.protocols import get_protocol
-from mdtk.training.logger import Logger, write_tables
+from mdtk.training.logger import Logger
+from mdtk.training.trackers import write_tables
 from tests.datasets.test_map_files import exr_bytes
 
 Read = Callable[[Path], object]
@@ -310,7 +311,7 @@ def _of_results() -> dict[str, tuple[str, bytes, Read]]:
 
     def as_log(path: Path) -> object:
         write_tables(path)
-        return Logger(path.parent, True, False, 3).close()
+        return Logger(path.parent, True, 3).close()
 
     stem, text = "kitti_eigen_monodepth2", json.dumps(facts)
     return {

@@ -72,7 +72,7 @@ class Size:
 
 _SMALL = (
     RawScene("living_room_0901", 0, 11, 10, still=1),
-    RawScene("study_0902", 1, 20, 5),
+    RawScene("study_0902", 1, 18, 5),
     RawScene("bedroom_0903", 2, 9, 10, role="val"),
 )
 _KINDS = ("kitchen", "office", "classroom", "dining_room", "playroom", "library")

@@ -14,12 +14,12 @@ from mdtk.datasets.readers.kitti import KittiRaw
 def test_every_dataset_has_a_reader_under_its_name():
     assert set(DATASETS) == {
         "kitti_raw", "kitti_odom", "nyuv2", "make3d", "cityscapes", "cityscapes_prepared", "sequence",
-        "ddad", "diode", "eth3d", "scannet", "sintel", "tum_rgbd",
+        "ddad", "diode", "eth3d", "scannet", "sintel", "tum_rgbd", "syns_patches",
     }  # fmt: skip
     for key, reader in DATASETS.items():
         assert issubclass(reader, DatasetReader)
         assert reader.key == key
-    assert len(DATASETS) == 13
+    assert len(DATASETS) == 14
 
 
 def test_an_evaluation_reads_the_training_set_of_its_dataset():

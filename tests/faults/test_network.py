@@ -46,7 +46,7 @@ def test_a_silent_hub(monkeypatch, tmp_path):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     with silent_server() as address:
         monkeypatch.setattr(constants, "ENDPOINT", address)
-        with pytest.raises(MdtkError, match=r"weights of resnet18\.tv_in1k could not be had: http.* does not answer"):
+        with pytest.raises(MdtkError, match=r"weights of resnet18\.tv_in1k could not be had, http.* does not answer"):
             check_server("resnet18.tv_in1k", 0.2)
     with silent_server(b"HTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n") as address:
         monkeypatch.setattr(constants, "ENDPOINT", address)

@@ -107,6 +107,7 @@ def test_two_frames_share_the_pretrained_weights(monkeypatch):
         )
 
     monkeypatch.setattr(encoders.timm, "create_model", local_weights)
+    monkeypatch.setattr(encoders, "check_server", lambda tag: None)  # no network
     single = build_encoder("resnet18", pretrained=True).eval()
     double = build_encoder("resnet18", pretrained=True, in_frames=2).eval()
     assert torch.equal(single.backbone.conv1.weight, source.conv1.weight)
