@@ -24,6 +24,8 @@ from collections import Counter
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout's benchmarks/ and tests/
+
 from benchmarks.fuzz_readers import Read, readers
 from mdtk.core.errors import LONGEST, MdtkError
 from mdtk.core.files import dataset_home

@@ -28,6 +28,7 @@ from mdtk.convert.imagenet import read_backbone, read_h5
 from mdtk.convert.mxnet_params import read_params
 from mdtk.convert.paddle import read_pdparams
 from mdtk.core.archives import members
+from mdtk.core.errors import MdtkError
 from mdtk.core.files import ROOT, dataset_home
 from mdtk.core.guard import read_json
 from mdtk.core.safetensors_files import read_safetensors, write_safetensors
@@ -147,7 +148,11 @@ def _odometry(path: Path) -> object:
 
 def readers(folder: Path) -> dict[str, tuple[str, bytes, Read]]:
     """Name → (name of the file below the work folder, content of a real file, how it is read)."""
-    sample, reference = dataset_home() / "sample", Path(os.environ["MDTK_REFERENCE"])
+    sample, reference = dataset_home() / "sample", Path(os.environ.get("MDTK_REFERENCE") or "")
+    if not (reference / "tiny.pdparams").is_file() or not sample.is_dir():
+        raise MdtkError(
+            "set MDTK_REFERENCE to the folder of the published code's outputs, MDTK_DATASETS to that of sample/"
+        )
 
     def first(pattern: str) -> bytes:
         return min(sample.glob(pattern), key=lambda path: (path.stat().st_size, str(path))).read_bytes()

@@ -23,6 +23,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout's benchmarks/ and tests/
+
 from benchmarks.switches import SMALL, SWITCHES
 
 HERE = Path(__file__).resolve().parent.parent

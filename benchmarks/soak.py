@@ -20,6 +20,8 @@ from pathlib import Path
 import torch
 import yaml
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # this checkout's benchmarks/ and tests/
+
 from benchmarks.switches import kill_tree
 from mdtk.core.files import ROOT
 from tests.helpers.tiny import write_clip

@@ -77,8 +77,14 @@ def process_group(device_name: str, timeout: float = 0.0) -> Iterator[torch.devi
     joined = int(os.environ.get("WORLD_SIZE", 1)) > 1 and not dist.is_initialized()
     if joined:
         cuda = device.type == "cuda"  # without device_id the first barrier would guess a device from the rank
+        store, own, size = _store()
         dist.init_process_group(
-            "nccl" if cuda else "gloo", timeout=timedelta(minutes=60), device_id=device if cuda else None
+            "nccl" if cuda else "gloo",
+            timeout=timedelta(minutes=60),
+            device_id=device if cuda else None,
+            store=store,
+            rank=own,
+            world_size=size,
         )
         _watch = Watch(rank(), world_size(), timeout)
         _watch.start()
@@ -97,6 +103,18 @@ def process_group(device_name: str, timeout: float = 0.0) -> Iterator[torch.devi
     finally:
         if joined:
             _watch = None
+
+
+def _store() -> tuple[dist.Store, int, int]:
+    """The key-value store that the launcher's variables name, this process's rank, and the number of processes.
+
+    torchrun's agent keeps one store over its restarts (--max-restarts), in which the addresses of processes that are
+    gone would be found; so every attempt has keys of its own. Several agents count their attempts differently: there
+    TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 makes torchrun open a new store (docs/cluster.md).
+    """
+    store, own, size = next(dist.rendezvous("env://", timeout=timedelta(minutes=60)))
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") if os.environ.get("GROUP_WORLD_SIZE") == "1" else "0"
+    return dist.PrefixStore(f"mdtk/attempt/{attempt}", store), own, size
 
 
 def _fail(error: Exception) -> None:

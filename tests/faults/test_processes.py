@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -24,8 +26,10 @@ LONG = ("SOLVER.EPOCHS", "400", "DATA.VAL_SPLIT", "", "CHECKPOINT.PERIOD", "5")
 class Training:
     """tools/train.py in the background."""
 
-    def __init__(self, recipe: Path, out_dir: Path, *more: object, processes: int = 0) -> None:
-        command = [sys.executable, str(PROJECT / "tools" / "train.py"), "--config", str(recipe)]
+    def __init__(
+        self, recipe: Path, out_dir: Path, *more: object, processes: int = 0, launcher: Sequence[str] = ()
+    ) -> None:
+        command = [sys.executable, *launcher, str(PROJECT / "tools" / "train.py"), "--config", str(recipe)]
         command += ["--nproc", str(processes)] if processes else []
         command += ["OUT_DIR", str(out_dir), *map(str, more)]
         env = {**os.environ, "PYTHONPATH": str(PROJECT), "OMP_NUM_THREADS": "1"}
@@ -156,3 +160,18 @@ def test_the_number_of_processes_may_change(tiny_recipe, tmp_path):
     done = run_tool("train", "--nproc", 2, *keys, "SOLVER.MAX_STEPS", 4)
     assert "2 processes instead of 1" in done.stdout
     assert checkpoint(tmp_path)["training"]["step"] == 4
+
+
+@on_cpu
+def test_max_restarts_goes_on_from_the_checkpoint(tiny_recipe, tmp_path):
+    """As docs/cluster.md starts it; the process of rank 1 is killed once."""
+    keys = ("DATA.VAL_SPLIT", "", "CHECKPOINT.PERIOD", "2", "SOLVER.EPOCHS", "400", "SOLVER.MAX_STEPS", "12")
+    launcher = ["-m", "torch.distributed.run", "--nproc_per_node=2", "--standalone", "--max-restarts=1"]
+    training = Training(tiny_recipe, tmp_path / "cut", *keys, "DATA.WORKERS", 1, launcher=launcher)
+    training.wait_for_steps()
+    os.kill(max(training.children()), signal.SIGKILL)
+    code, out, err = training.finish(150)
+    assert code == 0, err[-3000:]
+    assert re.search(r"resuming from step (2|4|6|8|10) of 12", out)
+    run_tool("train", "--nproc", 2, "--config", tiny_recipe, "OUT_DIR", tmp_path / "whole", *keys)
+    assert not differing(weights(tmp_path / "cut"), weights(tmp_path / "whole"))
