@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from mdtk.cli.options.training_options import find_recipe
 from mdtk.cli.subcommand import Command
+from mdtk.config import find_recipe
 from mdtk.config.command_line import ToolParser
 from mdtk.evaluation.scoring.alignment import ALIGNMENTS
 from mdtk.evaluation.scoring.protocols import SUBMISSIONS, benchmarks, variants
