@@ -73,7 +73,9 @@ class ToolParser(argparse.ArgumentParser):
         """What to type for words that no option takes: the nearest option, where there is one."""
         unknown = [word.partition("=")[0] for word in rest if word.startswith("--")]
         near = difflib.get_close_matches(unknown[0], sorted({*self.options, *self.familiar}), n=1) if unknown else []
-        return f"the nearest option is {near[0]}" if near else "options begin with --, configuration keys are in capitals"
+        if near:
+            return f"the nearest option is {near[0]}"
+        return "options begin with --, configuration keys are in capitals"
 
     def _split(self, words: list[str]) -> tuple[list[str], list[str]]:
         kept: list[str] = []

@@ -54,7 +54,7 @@ def _compare(parser: ToolParser) -> None:
     parser.add_argument("results", nargs="+", metavar="A B", help="result folders; runs of one recipe joined by commas")
     parser.add_argument("--protocol", default="", help="benchmark or benchmark/variant; default: all that they share")
     parser.add_argument("--metrics", nargs="+", default=[], help="columns; default: what the protocol's papers report")
-    parser.add_argument("--labels", nargs="+", default=[], help="names for the table, one for each argument")
+    parser.add_argument("--labels", nargs="+", default=[], help="names to print, one for each argument")
     parser.add_argument("--published", action="store_true", help="add the published numbers of the protocol")
     parser.add_argument("--changed", type=int, default=5, help="how many of the images that changed most are named")
     parser.add_argument("--output", default="", help="also write <output>.md and <output>.tex")
@@ -106,7 +106,8 @@ EVALUATION_COMMANDS = (
         ),
         details="A, B, C … are folders of results (or CSV files in them). Every one after A is compared with A: the\n"
         "mean difference per image, an interval from resampling whole drives or scenes, and 'differs' or 'does not\n"
-        "differ'. Several runs of one recipe are one argument, joined by commas: a mean and a standard deviation.",
+        "differ'. Several runs of one recipe (seeds) are one argument, joined by commas: the mean over the runs is\n"
+        "compared image by image, and the table has the mean and the standard deviation.",
     ),
     Command(
         name="report",
