@@ -72,6 +72,22 @@ def test_a_name_is_fetched_checked_converted_and_kept(server, folder, monkeypatc
         fetch(model)
 
 
+def test_what_monodepth2_downloaded_is_taken(server, folder, monkeypatch, tmp_path):
+    """Its test_simple.py keeps models in ./models."""
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / NAME).symlink_to(folder)
+    monkeypatch.chdir(tmp_path)
+    assert read_weights(native_checkpoint(NAME))["meta"]["source_format"] == "monodepth2"
+    assert not server.asked
+
+
+@pytest.mark.parametrize("command", ["predict", "video"])
+def test_a_picture_that_is_not_there_is_told_before_a_model_is_fetched(server, command):
+    with pytest.raises(MdtkError, match="--image_path not found: absent.png"):
+        dispatch([command, "--image_path", "absent.png", "--model_name", NAME])
+    assert not server.asked
+
+
 def test_a_published_checksum_is_compared(server, folder):
     put_archive(server, folder)
     with pytest.raises(MdtkError, match=r"has md5 .*, not c024d69012485ed05d7eaa9617a96b81"):
