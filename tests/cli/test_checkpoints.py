@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -155,6 +156,7 @@ def test_a_model_in_a_notebook(folder, tmp_path, monkeypatch):
     expected = model.predict(image)
     assert (expected.shape, expected.dtype, model.metric) == ((50, 70), np.float32, False)
     assert 0.1 <= expected.min() < expected.max() <= 100
+    assert re.fullmatch(r"DepthModel\(/\S+\.pth, resnet18, input 96x64, depth up to a factor\)", repr(model))
     tensor = torch.from_numpy(pixels).permute(2, 0, 1)
     for same in (tmp_path / "street.png", str(tmp_path / "street.png"), pixels, pixels / 255, tensor, tensor / 255):
         np.testing.assert_array_equal(model.predict(same), expected)
@@ -169,7 +171,8 @@ def test_a_model_in_a_notebook(folder, tmp_path, monkeypatch):
         (np.zeros((3, 4, 5, 3), np.uint8), "an array"),
         (np.full((4, 5, 3), 200.0), "0 … 1"),
         (np.zeros((4, 5, 3), np.int32), "uint8"),
-        ("/nowhere.png", "image not found"),
+        ("/nowhere.png", "picture not found: /nowhere.png; give the file"),
+        (None, "an array or a tensor, not NoneType"),
     ],
 )
 def test_what_is_no_picture(folder, picture, words, tmp_path, monkeypatch):
