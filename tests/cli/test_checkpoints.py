@@ -84,7 +84,7 @@ def test_what_monodepth2_downloaded_is_taken(server, folder, monkeypatch, tmp_pa
 
 @pytest.mark.parametrize("command", ["predict", "video"])
 def test_a_picture_that_is_not_there_is_told_before_a_model_is_fetched(server, command):
-    with pytest.raises(MdtkError, match="--image_path not found: absent.png"):
+    with pytest.raises(MdtkError, match=r"--image_path not found: absent\.png"):
         dispatch([command, "--image_path", "absent.png", "--model_name", NAME])
     assert not server.asked
 
