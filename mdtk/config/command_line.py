@@ -7,6 +7,7 @@ import difflib
 import re
 import sys
 from collections.abc import Collection, Sequence
+from typing import NoReturn
 
 from mdtk.core.errors import MdtkError
 
@@ -51,6 +52,10 @@ class ToolParser(argparse.ArgumentParser):
             self.error(f"cannot read {' '.join(rest)}: {self._advice(rest)}")
         args.overrides = overrides
         return args
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the process with status 2 and one sentence, without argparse's usage, which can be twelve lines."""
+        self.exit(2, f"{self.prog}: error: {message}; {self.prog} --help lists the options\n")
 
     @property
     def options(self) -> frozenset[str]:

@@ -51,7 +51,9 @@ def test_the_nearest_option_is_named_and_help_shows_the_pairs(capsys):
     for word, near in (("--quik", "--quick"), ("--model_nam=x", "--model_name")):
         with pytest.raises(SystemExit):
             tool.parse_tool_args([word])
-        assert f"cannot read {word}: the nearest option is {near}\n" in capsys.readouterr().err
+        said = capsys.readouterr().err
+        assert f"cannot read {word}: the nearest option is {near}; " in said
+        assert said.count("\n") == 1, "one sentence"
     assert "[KEY VALUE ...]" in tool.format_help().split("\n\n")[0]
     tool.keys = ()
     assert "KEY VALUE" not in tool.format_help() + tool.format_usage()
