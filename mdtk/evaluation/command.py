@@ -108,10 +108,9 @@ def _open_checkpoint(path: str, config: str, pairs: Sequence[str], device: torch
     cfg = merged_config(model, config, pairs)
     model = dataclasses.replace(model, cfg=cfg)
     offsets = model.input_offsets
-    watched = distributed.is_main() and sys.stderr.isatty()
     pose = model.system.pose
     motion = _on(device, model.system.relative_pose) if pose is not None and pose.inputs == "pairs" else None
-    predictor = build_model_predictor(cfg, model.disparity, device, offsets, progress=watched, motion=motion)
+    predictor = build_model_predictor(cfg, model.disparity, device, offsets, motion=motion)
     provenance = {
         "checkpoint": str(model.path),
         "checkpoint_sha256": model.checksum,

@@ -25,7 +25,7 @@ class GroundTruthReader:
         return index, self._reader.name(index), self._reader.ground_truth(index, self._kind)
 
     def __iter__(self) -> Iterator[tuple[int, str, np.ndarray]]:
-        for items in read_in_order(self, self._batches, self._workers):
+        for items in read_in_order(self, self._batches, self._workers, title=f"scoring {self._reader.key}"):
             yield from items
 
 
@@ -63,7 +63,8 @@ def read_baselines(reader: DatasetReader, name: str, frames: int, workers: int) 
     batches = [[index] for index in evenly_spaced(len(reader), frames)]
     grids: list[np.ndarray] = []
     errors: list[str] = []
-    for item in (item for items in read_in_order(_TrainingTruth(reader), batches, workers) for item in items):
+    truths = read_in_order(_TrainingTruth(reader), batches, workers, title="reading training depth for the baselines")
+    for item in (item for items in truths for item in items):
         if isinstance(item, str):
             errors.append(item)
         else:

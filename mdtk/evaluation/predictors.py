@@ -76,7 +76,6 @@ class ModelPredictor(DepthPredictor):
     device: torch.device | str = "cpu"
     post_process: bool = False
     workers: int = 0
-    progress: bool = False
     motion: PairModel | None = None  # of the checkpoint's pose network, for what neighbouring frames say
 
     def predictions(
@@ -93,7 +92,6 @@ class ModelPredictor(DepthPredictor):
             device=self.device,
             post_process=self.post_process,
             workers=self.workers,
-            progress=self.progress,
         )
 
     def describe(self) -> str:
@@ -181,7 +179,6 @@ def build_model_predictor(
     model: DatasetModel,
     device: torch.device | str,
     frame_offsets: Sequence[Offset] = (0,),
-    progress: bool = False,
     motion: PairModel | None = None,
 ) -> ModelPredictor:
     """A model in eval mode on `device`, at the configuration's input size, and its pose network if it has one."""
@@ -193,7 +190,6 @@ def build_model_predictor(
         device,
         post_process=cfg.EVAL.POST_PROCESS,
         workers=cfg.DATA.WORKERS,
-        progress=progress,
         motion=motion,
     )
 

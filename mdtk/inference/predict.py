@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
+from mdtk.core import distributed
 from mdtk.core.errors import MdtkError
 from mdtk.datasets.image_files import resize
 from mdtk.datasets.reader import DatasetReader, Offset
@@ -39,10 +40,12 @@ def read_in_order(
     workers: int,
     collate: Callable[[list], list] | None = None,
     pin: bool = False,
+    title: str = "",
 ) -> Iterator[list]:
     """`read(index)` for every index, batch by batch in order, in at most `workers` processes (0: in this one).
 
-    `collate` works on a batch's items in the worker; `pin` puts their tensors into page-locked memory.
+    `collate` works on a batch's items in the worker; `pin` puts their tensors into page-locked memory. With a `title`
+    the main process shows a bar where there is a terminal, after a second.
     """
     workers = min(workers, os.cpu_count() or 1, len(batches))
     loader = DataLoader(
@@ -52,7 +55,8 @@ def read_in_order(
         collate_fn=collate or _same,
         pin_memory=pin,
     )
-    for items in loader:
+    shown = title and distributed.is_main()
+    for items in tqdm(loader, desc=title, unit="batch", leave=False, delay=1, disable=None if shown else True):
         if failed := [item for item in items if isinstance(item, MdtkError)]:
             raise failed[0]
         yield items
@@ -68,11 +72,11 @@ def _stacked(items: list) -> list:
 
 
 def read_frames(
-    reader: FrameReader, batches: Sequence[Sequence[int]], workers: int, device: torch.device | str
+    reader: FrameReader, batches: Sequence[Sequence[int]], workers: int, device: torch.device | str, title: str = ""
 ) -> Iterator[Tensor]:
-    """The frames of each batch, (B, N, 3, H, W) in 0 … 1 on `device`; they cross to it as uint8."""
+    """The frames of each batch, (B, N, 3, H, W) in 0 … 1 on `device`; they cross to it as uint8. `title`: of a bar."""
     pin = torch.device(device).type == "cuda"
-    for (frames,) in read_in_order(reader, batches, workers, _stacked, pin):
+    for (frames,) in read_in_order(reader, batches, workers, _stacked, pin, title):
         yield frames.to(device, non_blocking=True).float() / 255
 
 
@@ -99,7 +103,6 @@ def predict(
     device: torch.device | str = "cpu",
     post_process: bool = False,
     workers: int = 0,
-    progress: bool = False,
 ) -> dict[str, np.ndarray]:
     """Scaled disparity (height, width) float32 by name, for the entries of `reader` in `batches` (lists of indices).
 
@@ -107,9 +110,9 @@ def predict(
     prediction of the mirrored images. Missing or corrupt images raise `MdtkError`.
     """
     predictions: dict[str, np.ndarray] = {}
-    frames = read_frames(FrameReader(reader, offsets, height, width), batches, workers, device)
-    bar = tqdm(batches, desc=f"predicting {reader.key}", unit="batch", leave=False, disable=not progress)
-    for indices, images in zip(bar, frames, strict=True):
+    read = FrameReader(reader, offsets, height, width)
+    frames = read_frames(read, batches, workers, device, f"predicting {reader.key}")
+    for indices, images in zip(batches, frames, strict=True):
         disparity = predict_batch(model, images.flatten(1, 2), post_process)
         predictions.update({reader.name(i): one for i, one in zip(indices, disparity, strict=True)})
     return predictions

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -120,3 +122,11 @@ def test_an_error_of_any_process_is_raised_on_all(monkeypatch):
 
 def test_reading_keeps_the_order_of_batches():
     assert list(read_in_order(lambda index: index * index, [[3, 1], [2]], 0)) == [[9, 1], [4]]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_bar_with_a_title_is_for_terminals(monkeypatch, capsys, terminal):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal, raising=False)
+    for title in ("", "reading"):
+        list(read_in_order(lambda index: time.sleep(0.4), [[0], [1], [2], [3]], 0, title=title))
+        assert ("reading" in capsys.readouterr().err) == (bool(title) and terminal)

@@ -68,7 +68,7 @@ class MotionPredictor:
         """(index, next_T_this (4, 4) float64) for the entries of `reader` in `batches`."""
         found: list[tuple[int, np.ndarray]] = []
         frames_of = FrameReader(reader, self.frame_offsets, self.height, self.width)
-        pairs = read_frames(frames_of, batches, self.workers, self.device)
+        pairs = read_frames(frames_of, batches, self.workers, self.device, f"predicting motions of {reader.key}")
         for indices, frames in zip(batches, pairs, strict=True):
             motions = self.model(frames[:, 0], frames[:, 1]).double().cpu().numpy()
             found += list(zip(indices, motions, strict=True))
