@@ -18,7 +18,7 @@ from mdtk.evaluation.io.external import file_stem
 from mdtk.evaluation.io.results import align_columns, read_facts
 from mdtk.evaluation.scoring.bootstrap import Difference, compare_paired
 from mdtk.evaluation.scoring.evaluator import MODEL
-from mdtk.evaluation.scoring.metrics import METRICS
+from mdtk.evaluation.scoring.metrics import METRICS, SEVEN
 
 PUBLISHED = Path(__file__).with_name("published_results.yaml")
 PLACE = ("predictor", "index", "name", "recording", "valid_pixels", "scale", "shift", "height", "width")
@@ -44,6 +44,31 @@ class Result:
         return float(values[~np.isnan(values)].mean()) if not np.isnan(values).all() else float("nan")
 
 
+def shared_protocols(places: Sequence[str | Path]) -> list[str]:
+    """The names of the CSV files, such as "kitti_eigen_monodepth2", that all the result folders hold, in order.
+
+    A place that is a CSV file chooses its own name; of files alone the first one names all. Raises `MdtkError` that
+    says what each place holds if they share none.
+    """
+    folders = [Path(place) for place in places if Path(place).suffix != ".csv"]
+    files = [Path(place).stem for place in places if Path(place).suffix == ".csv"]
+    if not folders:
+        return files[:1]
+    held = [_protocols_in(folder) for folder in folders]
+    shared = [stem for stem in held[0] if all(stem in one for one in held) and set(files) <= {stem}]
+    if not shared:
+        pairs = dict(zip(map(str, folders), (", ".join(one) or "nothing" for one in held), strict=True))
+        said = [f"{folder} holds {stems}" for folder, stems in pairs.items()] + [
+            f"{stem}.csv is given" for stem in files
+        ]
+        raise MdtkError(f"no protocol is in all results: {'; '.join(said)}; evaluate them on a common one")
+    return shared
+
+
+def _protocols_in(folder: Path) -> list[str]:
+    return sorted(one.stem for one in folder.glob("*.csv") if not one.stem.startswith("summary"))
+
+
 def read_result(place: str | Path, protocol: str, predictor: str = MODEL) -> Result:
     """A result: a folder of tools/evaluate.py that holds `<protocol>.csv`, or that file.
 
@@ -52,7 +77,7 @@ def read_result(place: str | Path, protocol: str, predictor: str = MODEL) -> Res
     place = Path(place)
     path = place if place.suffix == ".csv" else place / f"{file_stem(protocol)}.csv"
     if not path.is_file():
-        known = ", ".join(sorted(one.stem for one in place.glob("*.csv") if one.stem != "summary")) or "none"
+        known = ", ".join(_protocols_in(place)) or "none"
         raise MdtkError(f"{path} not found; evaluate that protocol into the folder (it holds {known})")
     text = read_text(path, "result", "evaluate again")
     with reading(path, "result", "evaluate again"):
@@ -148,6 +173,15 @@ class Line:
     spread: Mapping[str, float] = field(default_factory=dict)
     runs: int = 1
     source: str = ""  # empty: computed here
+
+
+def usual_metrics(results: Sequence[Result]) -> list[str]:
+    """What the protocol's papers report, as the first result's JSON says (else the seven of Eigen), of what all have;
+    where they have none of these, everything that they all have."""
+    stored = results[0].facts.get("results", {}).get(MODEL, {}).get("published_order")
+    order = [str(name) for name in stored] if isinstance(stored, list) and stored else list(SEVEN)
+    had = [name for name in results[0].metrics if all(name in one.metrics for one in results)]
+    return [name for name in order if name in had] or had
 
 
 def own_line(label: str, runs: Sequence[Result], metrics: Sequence[str]) -> Line:

@@ -8,7 +8,6 @@ from mdtk.cli.options.training_options import find_recipe
 from mdtk.cli.subcommand import Command
 from mdtk.config.command_line import ToolParser
 from mdtk.evaluation.scoring.alignment import ALIGNMENTS
-from mdtk.evaluation.scoring.metrics import SEVEN
 from mdtk.evaluation.scoring.protocols import SUBMISSIONS, benchmarks, variants
 
 CHECKPOINT = "a .pth of a training, a published checkpoint (file or folder), or a name of `mdtk models`"
@@ -53,8 +52,8 @@ def _evaluate(parser: ToolParser) -> None:
 
 def _compare(parser: ToolParser) -> None:
     parser.add_argument("results", nargs="+", metavar="A B", help="result folders; runs of one recipe joined by commas")
-    parser.add_argument("--protocol", default="kitti_eigen", help="benchmark or benchmark/variant")
-    parser.add_argument("--metrics", nargs="+", default=list(SEVEN), help="columns that are compared")
+    parser.add_argument("--protocol", default="", help="benchmark or benchmark/variant; default: all that they share")
+    parser.add_argument("--metrics", nargs="+", default=[], help="columns; default: what the protocol's papers report")
     parser.add_argument("--labels", nargs="+", default=[], help="names for the table, one for each argument")
     parser.add_argument("--published", action="store_true", help="add the published numbers of the protocol")
     parser.add_argument("--changed", type=int, default=5, help="how many of the images that changed most are named")
