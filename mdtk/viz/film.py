@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from mdtk.core.ahead import ahead
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import atomic_write
 
@@ -60,7 +61,7 @@ def write_gif(path: str | Path, pictures: Iterable[np.ndarray], rate: float, sam
             count += 1
             yield Image.fromarray(picture).quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
 
-    made = frames()
+    made = ahead(frames())
     duration = max(20, round(100 / rate) * 10)  # GIF counts hundredths; viewers slow down anything under 20 ms
     with atomic_write(path) as temporary:
         next(made).save(temporary, save_all=True, append_images=made, duration=duration, loop=0, optimize=False)
