@@ -8,7 +8,7 @@ video      the frames of a film to a film of them above their disparity (.mp4)
 folder     the same frames as JPEG to coloured PNGs of their disparity
 
 Decoding, colouring and writing run in threads beside the networks, so the ratios are of wall time: they need a second
-core that is idle. CPU seconds, which are printed too, are of all threads. Without FILE a film of 1242x375 is made.
+core that is idle. CPU seconds, printed too, are of all threads and of ffmpeg. Without FILE a film of 1242x375 is made.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 import torch
 from PIL import Image
-from ratios import Figure, measure, report
+from ratios import Figure, cpu_of_all, measure, report
 
 from mdtk.config import load_config
 from mdtk.core.errors import run_tool
@@ -73,7 +73,7 @@ def main() -> None:
         if not args.video:
             write_film(video, made_frames(args.frames), 10.0)
         source = Source(video, limit=args.frames)
-        times = measure(parts_of(Path(folder), source, args.overrides), args.repeats)
+        times = measure(parts_of(Path(folder), source, args.overrides), args.repeats, cpu_of_all)
     walls = {name: wall for name, (_, wall) in times.items()}
     figures = {name: Figure(walls[name] / walls["networks"], BAR) for name in ("video", "folder")}
     report(figures, times, args.json)
