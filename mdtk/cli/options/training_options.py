@@ -91,8 +91,8 @@ TRAINING_COMMANDS = (
         work="mdtk.cli.work.check_work",
         examples=("--config kitti/monodepth2_mono_640x192.yaml", "--quick ROOTS.KITTI_RAW /data/kitti"),
         details="Lists missing or unreadable files, images that do not fit their calibration, test frames that "
-        "training also\nsees, and static frames. Without --config it checks the sample recipe. The exit status is 1 if "
-        "training would fail.",
+        "training also\nsees, and static frames. With DATA.PACKED the packed copy is read in place of image files, by "
+        "its checksums.\nWithout --config it checks the sample recipe. The exit status is 1 if training would fail.",
     ),
     Command(
         name="pack",
