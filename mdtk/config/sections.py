@@ -128,7 +128,7 @@ class DataSection(Section):
     workers: int = key(
         "DATA.WORKERS",
         4,
-        "data loader processes of each training process; 0: load in the training process",
+        "data loader processes of each training process, at most one a CPU; 0: load in the training process",
         low=0,
         high=256,
         runtime=True,

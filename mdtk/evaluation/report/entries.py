@@ -14,7 +14,7 @@ import numpy as np
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import is_file
 from mdtk.core.guard import reading
-from mdtk.evaluation.comparison import Result, check_comparable, read_result
+from mdtk.evaluation.comparison import Result, check_comparable, published_doubts, published_lines, read_result
 from mdtk.evaluation.io.results import read_facts
 from mdtk.evaluation.io.run_log import read_records
 from mdtk.evaluation.scoring.evaluator import MODEL
@@ -120,7 +120,8 @@ def doubts(entries: Sequence[Entry]) -> list[str]:
             sentences += check_comparable([entries[0].result, other.result])
         except MdtkError as error:
             sentences.append(str(error))
-    return sentences
+    first = entries[0].result
+    return sentences + (published_doubts(first) if published_lines(first.protocol) else [])
 
 
 def same_images(entries: Sequence[Entry]) -> list[Entry]:
