@@ -83,6 +83,8 @@ def _entry(path: Path, label: str) -> Entry:
     for name, result in results.items():
         if "abs_rel" not in result.metrics or len(result.indices) != len(result.names):
             raise MdtkError(f"{csv_path}: {name} has no abs_rel, or no places in the list; {ADVICE}")
+        if not (np.isfinite(result.metrics["abs_rel"]) & (result.metrics["abs_rel"] >= 0)).all():
+            raise MdtkError(f"{csv_path}: {name} has an abs_rel that no image can have (NaN, inf, negative); {ADVICE}")
     model = dataclasses.replace(results.pop(MODEL), label=label)
     return Entry(label, path.parent, csv_path, facts, model, results)
 
