@@ -22,6 +22,13 @@ from mdtk.evaluation.scoring.evaluator import MODEL
 from mdtk.evaluation.scoring.metrics import METRICS, SEVEN
 
 PUBLISHED = Path(__file__).with_name("published_results.yaml")
+DOUBTS = (  # facts of results that should be equal, and their name
+    (("protocol",), "protocols"),
+    (("list_sha256",), "lists"),
+    (("depth_min", "depth_max"), "depth ranges"),
+    (("image_format",), "image formats"),
+    (("ground_truth",), "ground truths"),
+)
 PLACE = ("predictor", "index", "name", "recording", "valid_pixels", "scale", "shift", "height", "width")
 
 
@@ -116,11 +123,10 @@ def check_comparable(results: Sequence[Result]) -> list[str]:
                 f"{other.label} has {len(other.names)} images and {first.label} {len(first.names)}, and they are not "
                 "the same ones; evaluate both on one list"
             )
-        for key, title in (("list_sha256", "lists"), ("depth_max", "depth ranges"), ("image_format", "image formats")):
-            if first.facts.get(key) != other.facts.get(key):
-                doubts.append(
-                    f"different {title}: {first.label} {first.facts.get(key)}, {other.label} {other.facts.get(key)}"
-                )
+        for keys, title in DOUBTS:
+            stated = [", ".join(str(one.facts.get(key)) for key in keys) for one in (first, other)]
+            if stated[0] != stated[1]:
+                doubts.append(f"different {title}: {first.label} {stated[0]}, {other.label} {stated[1]}")
         scales = [one.facts.get("results", {}).get(MODEL, {}).get("alignment") for one in (first, other)]
         if scales[0] != scales[1]:
             doubts.append(f"different alignments: {first.label} {scales[0]}, {other.label} {scales[1]}")
@@ -148,6 +154,13 @@ def compare(a: Result, b: Result, metric: str) -> Difference:
     for result in (a, b):
         if metric not in result.metrics:
             raise MdtkError(f"{result.label} has no {metric}; it has {', '.join(result.metrics)}")
+    for result in (a, b):
+        if np.isinf(result.metrics[metric]).any():
+            name = result.names[int(np.argmax(np.isinf(result.metrics[metric])))]
+            raise MdtkError(
+                f"{result.label}: {metric} of {name} is infinite, as the depth of an alignment without a clamp can be; "
+                "evaluate with another --alignment, or leave the metric out of --metrics"
+            )
     known = ~(np.isnan(a.metrics[metric]) | np.isnan(b.metrics[metric]))
     if not known.any():
         raise MdtkError(f"no image has {metric} in both {a.label} and {b.label}; choose another of --metrics")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 
@@ -14,6 +15,7 @@ from mdtk.core.errors import MdtkError
 from mdtk.core.weights import write_weights
 from mdtk.evaluation.comparison import (
     check_comparable,
+    compare,
     latex,
     markdown,
     own_line,
@@ -228,3 +230,18 @@ def test_what_cannot_be_compared(results, tmp_path):
     doubts = check_comparable([first, read_result(tmp_path / "whole.csv", "sequence")])
     assert len(doubts) == 1
     assert "different alignments" in doubts[0]
+    content["results"]["model"]["alignment"] = first.facts["results"]["model"]["alignment"]
+    for key, value, said in (
+        ("protocol", "kitti_eigen/bdedepth", "different protocols: "),
+        ("depth_min", 1.0, "different depth ranges: .* 0.001, 80.0, .* 1.0, 80.0"),
+        ("ground_truth", "gt_depths.npz", "different ground truths"),
+    ):
+        (tmp_path / "whole.json").write_text(json.dumps(content | {key: value}))
+        (doubt,) = check_comparable([first, read_result(tmp_path / "whole.csv", "sequence")])
+        assert re.search(said, doubt)
+    second = read_result(results / "1", "sequence")
+    values = second.metrics["abs_rel"].copy()
+    values[1] = np.inf
+    endless = dataclasses.replace(second, metrics={**second.metrics, "abs_rel": values})
+    with pytest.raises(MdtkError, match=rf"abs_rel of {second.names[1]} is infinite, .*--alignment"):
+        compare(first, endless, "abs_rel")

@@ -35,4 +35,4 @@ def main(args: argparse.Namespace) -> None:
     megabytes = args.output.stat().st_size / 1e6
     print(f"wrote {args.output} ({megabytes:.1f} MB)")
     if args.output.suffix.lower() == ".gif" and megabytes > 20:
-        print("a large GIF: --stride and --width make it smaller, and .webp, .mp4 or .webm takes a tenth")
+        print("a large GIF: --stride and --width make it smaller, and .webp, .mp4 or .webm takes a fifth or less")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,11 +78,13 @@ def _entry(path: Path, label: str) -> Entry:
             stored["published_order"] = [str(name) for name in stored.get("published_order", [])]
             stored["alignment"] = str(stored["alignment"])
             for name in ("scale_ratio_median", "scale_ratio_spread", "factor"):
-                stored[name] = float(stored[name])
+                stored[name] = math.nan if stored[name] is None else float(stored[name])  # not finite
         results = {name: read_result(csv_path, str(facts["protocol"]), name) for name in facts["results"]}
     for name, result in results.items():
         if "abs_rel" not in result.metrics or len(result.indices) != len(result.names):
             raise MdtkError(f"{csv_path}: {name} has no abs_rel, or no places in the list; {ADVICE}")
+        if not (np.isfinite(result.metrics["abs_rel"]) & (result.metrics["abs_rel"] >= 0)).all():
+            raise MdtkError(f"{csv_path}: {name} has an abs_rel that no image can have (NaN, inf, negative); {ADVICE}")
     model = dataclasses.replace(results.pop(MODEL), label=label)
     return Entry(label, path.parent, csv_path, facts, model, results)
 
