@@ -97,16 +97,18 @@ def test_default_logging(tiny_recipe, tmp_path):
         said = {record["step"]: record[name] for record in records(out_dir, kind)}
         assert seen.keys() == said.keys()
         assert list(seen.values()) == pytest.approx(list(said.values()), rel=1e-6)
-    (tag,) = events.Tags()["images"]
-    pictures = events.Images(tag)
-    assert [picture.step for picture in pictures] == [record["step"] for record in records(out_dir, "epoch")]
+    tags = events.Tags()["images"]
+    assert tags == ["training step/sample 1", "training step/sample 2"]
+    for pictures in map(events.Images, tags):
+        assert [picture.step for picture in pictures] == [record["step"] for record in records(out_dir, "epoch")]
     image = np.asarray(Image.open(io.BytesIO(pictures[-1].encoded_image_string)))
-    # A row for each of two samples; target, disparity, two warped sources and the automask of 64 x 32 pixels each,
-    # four pixels apart, below their names and above a colour bar.
-    assert image.shape == (4 + 18 + 2 * (32 + 4) + 22, 5 * (64 + 4) + 4, 3)
-    columns = [image[22:54, 4 + 68 * place : 68 * (place + 1)] for place in range(5)]
-    assert all(column.std() > 5 for column in columns[:4])
-    mask = columns[4]
+    # Target, disparity (a colour bar below it), two warped sources and the automask of 64 x 32 pixels, one below the
+    # other at a width of 320, each under its name.
+    assert image.shape == (5 * (18 + 160) + 22, 320, 3)
+    tops = [18 + place * (18 + 160) + (22 if place > 1 else 0) for place in range(5)]
+    parts = [image[top : top + 160] for top in tops]
+    assert all(part.std() > 5 for part in parts[:4])
+    mask = parts[4][2::5, 2::5]  # the middles of its pixels, five times as large
     assert (np.minimum(mask, 255 - mask) == 0).all()
 
 
