@@ -86,6 +86,8 @@ def desk(tmp_path_factory, tiny_world, tiny_recipe, clip) -> Path:
     folder = tmp_path_factory.mktemp("desk")
     (folder / "sample").symlink_to(tiny_world)
     (folder / "clip").symlink_to(clip / "color")
+    frames = len(list((clip / "color").iterdir()))
+    (folder / "clip_poses.txt").write_text("".join(f"1 0 0 {x / 10} 0 1 0 0 0 0 1 0\n" for x in range(frames)))
     shutil.copy(tiny_recipe, folder / "tiny.yaml")
     shutil.copy(clip / "color" / "000000.png", folder / "street.jpg")
     cfg = load_config(tiny_recipe, ["MODEL.PRETRAINED", "false"])

@@ -31,7 +31,7 @@ def _predict(parser: ToolParser) -> None:
     add("--K", type=float, nargs=4, default=(), metavar=("FX", "FY", "CX", "CY"), help="intrinsics in pixels")
     add("--K_size", type=float, nargs=2, default=(), metavar=("W", "H"), help="size of the image that K belongs to")
     add("--max_depth", type=float, default=float("inf"), help="maximum depth of points in the cloud")
-    add("--scale", default="auto", help="auto, stereo, none, or the metres in one unit of the model's depth")
+    add("--scale", default="auto", help="auto, poses, stereo, none, or the metres in one unit of the model's depth")
     add("--sheet", type=Path, help="PNG to which a contact sheet of some images with their disparity is written")
 
 

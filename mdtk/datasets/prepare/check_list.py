@@ -63,11 +63,17 @@ def _silent(items: Iterable[Any], total: int) -> Iterable[Any]:
 
 
 def check_list(
-    reader: DatasetReader, offsets: Sequence[Offset], title: str, quick: bool = False, progress: Progress = _silent
+    reader: DatasetReader,
+    offsets: Sequence[Offset],
+    title: str,
+    quick: bool = False,
+    progress: Progress = _silent,
+    poses: bool = False,
 ) -> Checked:
     """Checks the files of all entries at `offsets`, whether K and the stereo rig fit the images, and static frames.
 
-    `title` names the list in the result; with `quick` files must exist, but images are not decoded.
+    `title` names the list in the result; with `quick` files must exist, but images are not decoded; with `poses` each
+    frame in time must have one.
     """
     checked = Checked(title, len(reader))
     if not len(reader):
@@ -89,6 +95,8 @@ def check_list(
     whole = {index: paths for index, paths in files.items() if all(path in sizes for path in paths)}
     _check_sizes(reader, whole, sizes, checked)
     _check_calibration(reader, offsets, whole, sizes, checked)
+    if poses:
+        _check_poses(reader, offsets, checked)
     if len(offsets) > 1:  # an evaluation measures still frames like others, and published lists hold some
         _check_static(reader, checked)
     return checked
@@ -157,6 +165,16 @@ def _check_calibration(
                 reader.stereo_pose(index)
         except MdtkError as error:
             checked.add("calibration", str(error), fatal=len(offsets) > 1)
+
+
+def _check_poses(reader: DatasetReader, offsets: Sequence[Offset], checked: Checked) -> None:
+    for index in range(len(reader)):
+        try:
+            for offset in offsets:
+                if isinstance(offset, int):
+                    reader.pose(index, offset)
+        except MdtkError as error:
+            checked.add("pose", str(error))
 
 
 def _check_static(reader: DatasetReader, checked: Checked) -> None:

@@ -49,7 +49,7 @@ def _check_set(
         reader = build_reader(node, cfg, split)
     except MdtkError as error:
         return _cannot_open(title, error), None
-    return check_list(reader, offsets, title, quick, progress), reader
+    return check_list(reader, offsets, title, quick, progress, cfg.MODEL.POSE == "given"), reader
 
 
 def _check_test(test: Test, cfg: CfgNode, seen: Seen, quick: bool, progress: Progress) -> Checked:
