@@ -1,8 +1,9 @@
 """A film of the input above its disparity, with one colour range from the first frame to the last.
 
 The range needs every prediction before the first picture is coloured: predictions wait in a temporary file, frames are
-read twice, and memory holds one frame at a time (of a GIF or WebP also the finished pictures, at one and three bytes
-a pixel).
+read twice, and memory holds a few frames at a time (of a GIF or WebP also the finished pictures, at one and three bytes
+a pixel). Frames are decoded in a thread while the networks run, and later decoded and coloured in two while the film is
+written.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from typing import IO
 
 import numpy as np
 from PIL import Image
+from torch import Tensor
 from tqdm import tqdm
 
+from mdtk.core.ahead import ahead
 from mdtk.core.errors import MdtkError
 from mdtk.core.spacing import evenly_spaced
 from mdtk.datasets.image_files import open_rgb
@@ -107,7 +110,7 @@ def predict_film(
         rate = rate or source.rate()
         store.seek(0)
         shape = predictor.model.height, predictor.model.width
-        count = write_film(output, _compose_all(source, store, shape, look), rate, samples)
+        count = write_film(output, ahead(_compose_all(source, store, shape, look)), rate, samples)
     return FilmReport(count, (size[0], 2 * size[1] + (BAR if bar else 0)), rate, (lo, hi))
 
 
@@ -118,21 +121,28 @@ def _predict_all(
     first: tuple[int, int] | None = None
     sampled: list[np.ndarray] = []
     kept = _Evenly(_PALETTE_PICTURES)
-    for frame in tqdm(source.frames(), desc="predicting", unit="frame", disable=None):
-        first = first or frame.shape[:2]
-        disparity = predictor.at_network_size(Image.fromarray(frame)).astype(np.float16)
+    for size, pixels, small in tqdm(ahead(_looked_at(predictor, source)), "predicting", unit="frame", disable=None):
+        first = first or size
+        disparity = predictor.at_network_size(pixels).astype(np.float16)
         store.write(disparity.tobytes())
         sampled.append(disparity.ravel()[evenly_spaced(disparity.size, _SAMPLED)])
-        kept.add((resize_picture(frame, min(320, frame.shape[1])), disparity))
+        kept.add((small, disparity))
     if first is None:
         raise MdtkError(f"{source.path} has no frames")
     lo, hi = disparity_range(np.concatenate(sampled).astype(np.float32))
     return first, lo, hi, kept.items
 
 
+def _looked_at(predictor: Predictor, source: Source) -> Iterator[tuple[tuple[int, int], Tensor, np.ndarray]]:
+    """(H, W) of each frame, what the network sees of it, and a small picture."""
+    for frame in source.frames():
+        small = resize_picture(frame, min(320, frame.shape[1]))
+        yield frame.shape[:2], predictor.pixels(Image.fromarray(frame)), small
+
+
 def _compose_all(source: Source, store: IO[bytes], shape: tuple[int, int], look: _Look) -> Iterator[np.ndarray]:
     length = 2 * shape[0] * shape[1]
-    for frame in tqdm(source.frames(), desc="writing", unit="frame", disable=None):
+    for frame in tqdm(ahead(source.frames()), desc="writing", unit="frame", disable=None):
         disparity = np.frombuffer(store.read(length), np.float16).reshape(shape)
         yield look.compose(frame, disparity)
 

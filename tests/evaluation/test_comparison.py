@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 
@@ -14,6 +15,7 @@ from mdtk.core.errors import MdtkError
 from mdtk.core.weights import write_weights
 from mdtk.evaluation.comparison import (
     check_comparable,
+    compare,
     latex,
     markdown,
     own_line,
@@ -147,6 +149,42 @@ def test_without_a_protocol_all_that_they_share_are_compared(tmp_path, capsys):
     assert "kitti_eigen" not in printed
 
 
+def test_labels_and_the_mean_over_seeds_are_what_is_compared(tmp_path, capsys):
+    for folder, shift in (("low", 0.0), ("high", 0.1), ("middle", 0.05)):
+        write_result(tmp_path / folder, "kitti_eigen_monodepth2", shift)
+    seeds, middle = f"{tmp_path / 'low'},{tmp_path / 'high'}", tmp_path / "middle"
+    call_tool("compare", seeds, middle, "--metrics", "abs_rel", "--labels", "Two seeds", "One")
+    printed = capsys.readouterr().out
+    assert "A = Two seeds (2 runs), 60 images" in printed
+    assert re.search(r"abs_rel +One +0\.15\d+ +0\.15\d+ +[-+]0\.0000 .*does not differ", printed)
+    assert "changed most, abs_rel, One:" in printed
+    assert "| Two seeds (2 runs) | 0.151 ± 0.071 |" in printed
+    assert str(tmp_path) not in printed
+
+
+def test_published_numbers_of_another_list_are_told(tmp_path, capsys):
+    write_result(tmp_path / "a", "kitti_eigen_monodepth2", 0.0)
+    facts = {"images_of_list": 60, "images_of_published_list": 697}
+    for count, told in ((60, True), (697, False)):
+        (tmp_path / "a" / "kitti_eigen_monodepth2.json").write_text(json.dumps(facts | {"images_of_list": count}))
+        call_tool("compare", tmp_path / "a", "--published", "--output", tmp_path / "table")
+        said = "careful: published numbers are of 697 images, the results of another list of 60"
+        texts = [capsys.readouterr().out, *((tmp_path / f"table.{end}").read_text() for end in ("md", "tex"))]
+        assert all((said in text) == told for text in texts)
+        assert texts[2].splitlines()[-1].startswith("% careful" if told else "% dagger")
+    call_tool("compare", tmp_path / "a")
+    assert "careful" not in capsys.readouterr().out
+
+
+def test_a_trainings_folder_is_answered_with_that_of_its_results(tmp_path):
+    (tmp_path / "run" / "evaluation").mkdir(parents=True)
+    write_result(tmp_path / "run" / "evaluation" / "last", "kitti_eigen_monodepth2", 0.0)
+    place = tmp_path / "run" / "evaluation" / "last"
+    for attempt in (lambda run: shared_protocols([run]), lambda run: read_result(run, "kitti_eigen/monodepth2")):
+        with pytest.raises(MdtkError, match=f"no result; give {place}"):
+            attempt(tmp_path / "run")
+
+
 def test_results_that_share_nothing_say_what_they_hold(tmp_path):
     write_result(tmp_path / "a", "nyuv2_monodepth2", 0.0)
     write_result(tmp_path / "b", "make3d_monodepth2", 0.0)
@@ -192,3 +230,18 @@ def test_what_cannot_be_compared(results, tmp_path):
     doubts = check_comparable([first, read_result(tmp_path / "whole.csv", "sequence")])
     assert len(doubts) == 1
     assert "different alignments" in doubts[0]
+    content["results"]["model"]["alignment"] = first.facts["results"]["model"]["alignment"]
+    for key, value, said in (
+        ("protocol", "kitti_eigen/bdedepth", "different protocols: "),
+        ("depth_min", 1.0, "different depth ranges: .* 0.001, 80.0, .* 1.0, 80.0"),
+        ("ground_truth", "gt_depths.npz", "different ground truths"),
+    ):
+        (tmp_path / "whole.json").write_text(json.dumps(content | {key: value}))
+        (doubt,) = check_comparable([first, read_result(tmp_path / "whole.csv", "sequence")])
+        assert re.search(said, doubt)
+    second = read_result(results / "1", "sequence")
+    values = second.metrics["abs_rel"].copy()
+    values[1] = np.inf
+    endless = dataclasses.replace(second, metrics={**second.metrics, "abs_rel": values})
+    with pytest.raises(MdtkError, match=rf"abs_rel of {second.names[1]} is infinite, .*--alignment"):
+        compare(first, endless, "abs_rel")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+
 import cv2
 import numpy as np
 import pytest
@@ -123,6 +126,16 @@ def test_animations_hold_every_picture(tmp_path, suffix):
             assert np.abs(shown[4:20, 4:20].mean((0, 1)) - picture[10, 10]).max() < 16
 
 
+@pytest.fixture(params=["ffmpeg", "OpenCV"])
+def encoder(request, monkeypatch):
+    """The program, where it is installed, and what stands in for it."""
+    if request.param == "OpenCV":
+        monkeypatch.setattr(shutil, "which", lambda name: None)
+    elif not shutil.which("ffmpeg"):
+        pytest.skip("ffmpeg is not installed")
+
+
+@pytest.mark.usefixtures("encoder")
 @pytest.mark.parametrize("suffix", [".mp4", ".webm"])
 def test_videos_hold_every_picture_and_take_odd_sizes(tmp_path, suffix, capfd):
     pictures = film_pictures(size=(49, 65))
@@ -139,6 +152,28 @@ def test_videos_hold_every_picture_and_take_odd_sizes(tmp_path, suffix, capfd):
         assert np.abs(frame[4:20, 4:20].mean((0, 1)) - pictures[number][10, 10]).max() < 16
 
 
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("exit 0", r"ffmpeg ended early \(without a word\)"),
+        (
+            "echo 'No space left on device' >&2; exit 1",
+            r"film\.mp4 cannot be written: ffmpeg ended early \(No space left",
+        ),
+    ],
+)
+def test_a_program_that_fails_is_one_sentence(tmp_path, monkeypatch, script, message):
+    """Also where it has closed its end of the pipe before the last picture."""
+    program = tmp_path / "ffmpeg"
+    program.write_text(f'#!/bin/sh\ncase "$*" in *lavfi*) exit 0;; esac\n{script}\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(MdtkError, match=message):
+        write_film(tmp_path / "film.mp4", iter(film_pictures(8, size=(480, 640))), 10.0)
+    assert [path.name for path in tmp_path.iterdir()] == ["ffmpeg"]
+
+
+@pytest.mark.usefixtures("encoder")
 @pytest.mark.parametrize("name", ["film.gif", "film.webp", "film.mp4", "film.webm"])
 def test_a_film_that_fails_leaves_the_old_one(tmp_path, name):
     path = tmp_path / name

@@ -13,7 +13,9 @@ from mdtk.evaluation.comparison import (
     difference_table,
     latex,
     markdown,
+    mean_of_runs,
     own_line,
+    published_doubts,
     published_lines,
     read_result,
     shared_protocols,
@@ -25,7 +27,7 @@ from mdtk.evaluation.scoring.protocols import PROTOCOLS, get_protocol
 
 def main(args: argparse.Namespace) -> int:
     """Does what the command line asks; gives the exit status."""
-    labels = args.labels or args.results
+    labels = args.labels or [word.split(",")[0] for word in args.results]
     if len(labels) != len(args.results):
         raise MdtkError(f"--labels has {len(labels)} names for {len(args.results)} results; give one for each")
     places = [word.split(",") for word in args.results]
@@ -49,18 +51,20 @@ def _compare(
 ) -> tuple[str, str]:
     """Prints what one protocol's results say; gives their table in Markdown and in LaTeX, below `head`."""
     metrics = args.metrics or usual_metrics([run for group in runs for run in group])
-    firsts = [group[0] for group in runs]
     print(f"\n{head}", end="")
     for doubt in check_comparable([run for group in runs for run in group]):
         print(f"careful: {doubt}")
-    if len(firsts) > 1:
-        print(f"\nA = {firsts[0].label}, {len(firsts[0].names)} images\n\n{difference_table(firsts, metrics)}\n")
-        for other in firsts[1:]:
+    first, *others = means = [mean_of_runs(group, label) for label, group in zip(labels, runs, strict=True)]
+    if others:
+        print(f"\nA = {first.label}, {len(first.names)} images\n\n{difference_table(means, metrics)}\n")
+        for other in others:
             print(f"changed most, {metrics[0]}, {other.label}:")
-            for _, name, change in changed_most(firsts[0], other, metrics[0], args.changed):
+            for _, name, change in changed_most(first, other, metrics[0], args.changed):
                 print(f"  {change:+.4f}  {name}")
     lines = [own_line(label, group, metrics) for label, group in zip(labels, runs, strict=True)]
     key = {file_stem(row.key): row.key for row in PROTOCOLS.values()}.get(stem)  # none with a changed depth range
-    lines += published_lines(key) if args.published and key else []
-    print(f"\n{markdown(lines, metrics)}")
-    return head + markdown(lines, metrics), (f"% {head}" if head else "") + latex(lines, metrics)
+    published = published_lines(key) if args.published and key else []
+    doubts = published_doubts(first) if published else []
+    table = markdown([*lines, *published], metrics, doubts)
+    print(f"\n{table}")
+    return head + table, (f"% {head}" if head else "") + latex([*lines, *published], metrics, doubts)
