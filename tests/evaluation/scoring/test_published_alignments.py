@@ -92,9 +92,15 @@ def test_moge_affine_depth_is_the_weighted_least_absolute_error_of_a_line():
     assert clamp(ALIGNMENTS["moge_affine_depth"], np.array([-2.0, 1e5]), (1e-3, 80.0)).tolist() == [1e-6, 1e5]
 
 
-def test_robust_line_is_that_of_linear_programming():
-    y, x = GT[:80], GT[:80] / 3 + 2
-    y[::7] *= 5  # outliers
+@pytest.mark.parametrize(
+    "outliers", ["of the truth", "of the prediction, which flatten the first slope", "of both signs"]
+)
+def test_robust_line_is_that_of_linear_programming(outliers):
+    y, x = GT[:80].copy(), GT[:80] / 3 + 2
+    if outliers == "of the truth":
+        y[::7] *= 5
+    else:
+        x[::7] *= 300 if "flatten" in outliers else -300
     weights = 1 / y
     count = y.size
     rows = np.stack([x, np.ones(count)], 1)
