@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
@@ -164,6 +165,9 @@ def evaluate_benchmarks(config: EvalConfig, predictor: DepthPredictor, names: Se
     missing = {name: reason for name in names if (reason := config.absent_reason(_dataset(name, config)))}
     for name, reason in missing.items():
         _say(f"not there: {name}: {reason}")
+    if len(missing) < len(names) and distributed.is_main():  # before an hour of predictions
+        config.folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=config.folder).close()
     found: list[Evaluation] = []
     failed: dict[str, str] = {}
     for name in [name for name in names if name not in missing]:

@@ -377,3 +377,12 @@ def test_maps_of_several_sizes_are_not_saved(tiny_recipe, tmp_path, capsys):
     assert call_tool(*command, "--predictor", f"{path}:Growing") == 1
     assert re.search(r"the prediction is \(4, 5\), others are \(4, 4\); .*input_size", capsys.readouterr().err)
     assert not (tmp_path / "out" / "predictions").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_said_before_predicting(tiny_recipe, tmp_path):
+    (tmp_path / "file").touch()
+    path = tmp_path / "never.py"
+    path.write_text("class Never:\n    def predict(self, images): raise RuntimeError('it was asked')\n")
+    command = ("evaluate", "--config", tiny_recipe, "--predictor", f"{path}:Never")
+    with pytest.raises(OSError, match="file"):  # which the tool prints in one sentence
+        call_tool(*command, "--output", tmp_path / "file" / "out")

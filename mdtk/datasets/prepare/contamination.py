@@ -18,7 +18,9 @@ from mdtk.core.guard import TEXT_LIMIT, reading
 from mdtk.datasets import compact_splits
 from mdtk.datasets.catalogue import DATASETS, build_reader, related
 from mdtk.datasets.prepare.leaks import frame_key
+from mdtk.datasets.prepare.nyu_split import place, test_places
 from mdtk.datasets.reader import DatasetReader
+from mdtk.datasets.readers.nyuv2 import LABELED, NYUv2
 from mdtk.datasets.splits import as_text, text_sha256
 
 NO_LISTS = ("sequence",)  # datasets whose lines are no lists of files that another machine knows
@@ -142,15 +144,27 @@ def contamination(lists: Sequence[TrainList], test: DatasetReader, indices: Sequ
     offsets = {offset for one in used for offset in one.sources if isinstance(offset, int)}
     seen = entries | {(recording, frame + offset) for recording, frame in entries for offset in offsets}
     recordings, trained = {recording for recording, _ in keys}, {recording for recording, _ in entries}
+    if isinstance(test, NYUv2) and used:
+        recordings, trained = _nyu_places(test, indices, used)
     held, looked_at = sum(key in entries for key in keys), sum(key in seen for key in keys)
     shared = recordings & trained
+    drives = f"frames of {len(shared)} of their {len(recordings)} drives or scenes"
+    drives = drives if recordings else f"their scenes are not known: {LABELED} is not there or names none"
     known = [text for one in used if (text := known_bad(one.dataset, one.lines))]
-    text = (
-        f"the training list ({names}) holds {held} of the {len(keys)} test frames, and frames of {len(shared)} of "
-        f"their {len(recordings)} drives or scenes" + "".join(f"; known list: {one}" for one in known)
+    text = f"the training list ({names}) holds {held} of the {len(keys)} test frames, and {drives}" + "".join(
+        f"; known list: {one}" for one in known
     )
     counts = {"test_frames": held, "test_frames_seen": looked_at, "frames": len(keys)}
     return {"text": text, **counts, "test_recordings": len(shared), "recordings": len(recordings), **facts}
+
+
+def _nyu_places(test: NYUv2, indices: Sequence[int], used: Sequence[TrainList]) -> tuple[set[Hashable], set[Hashable]]:
+    """The places of the test images, none where the official file does not say, and those that training shows."""
+    places = test_places(test.root / LABELED) or {}
+    lines = (line.split()[0] for one in used for line in one.lines if line.split())
+    trained: set[Hashable] = {place(line.split("/")[-2]) for line in lines if line.count("/") > 1}
+    numbers = [test.official_id(index) for index in indices if places and test.is_test(index)]
+    return {places[number] for number in numbers if number in places}, trained
 
 
 def _frames(one: TrainList, test: DatasetReader) -> set[tuple[Hashable, int]]:

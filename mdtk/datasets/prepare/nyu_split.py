@@ -88,6 +88,12 @@ def make_split(
 
 def test_scenes(labeled: Path) -> frozenset[str] | None:
     """The places (see `place`) of the official test images, from the labelled file; None if it does not name them."""
+    places = test_places(labeled)
+    return None if places is None else frozenset(places.values())
+
+
+def test_places(labeled: Path) -> dict[int, str] | None:
+    """The official number of each test image → its place; see `test_scenes`."""
     if not is_file(labeled):
         return None
     numbers = [int(Path(line).stem) for line in load_split("nyuv2/test").lines]
@@ -96,7 +102,7 @@ def test_scenes(labeled: Path) -> frozenset[str] | None:
             return None
         names = stored_dataset(file, "scenes", labeled, "O")[()].reshape(-1)
         letters = [file[names[number - 1]][:_LONGEST_NAME] for number in numbers]
-        return frozenset(place("".join(map(chr, np.ravel(one)))) for one in letters)
+        return {n: place("".join(map(chr, np.ravel(one)))) for n, one in zip(numbers, letters, strict=True)}
 
 
 def place(scene: str) -> str:

@@ -72,7 +72,7 @@ def robust_line(y: np.ndarray, x: np.ndarray, weights: np.ndarray, steps: int = 
     """(s, t) that minimise Σ w |y − s x − t|.
 
     The minimum over t at a given s is a weighted median, and what is left is convex in s: golden-section search between
-    slopes that bracket it.
+    slopes that bracket it. Outliers put the first slope anywhere, so it is moved until the loss rises on both sides.
     """
 
     def loss(scale: float) -> tuple[float, float]:
@@ -84,7 +84,7 @@ def robust_line(y: np.ndarray, x: np.ndarray, weights: np.ndarray, steps: int = 
     low, high = -float(np.ptp(y)) / width, float(np.ptp(y)) / width
     start = least_squares(y, x)[0]
     reach = max(high - low, abs(start), 1e-12)
-    low, high = start - reach, start + reach
+    low, high = _bracket(lambda scale: loss(scale)[0], start, reach)
     ratio = (np.sqrt(5) - 1) / 2
     left, right = high - ratio * (high - low), low + ratio * (high - low)
     loss_left, loss_right = loss(left)[0], loss(right)[0]
@@ -99,6 +99,22 @@ def robust_line(y: np.ndarray, x: np.ndarray, weights: np.ndarray, steps: int = 
             loss_right = loss(right)[0]
     scale = float((low + high) / 2)
     return scale, loss(scale)[1]
+
+
+def _bracket(loss: Callable[[float], float], middle: float, reach: float) -> tuple[float, float]:
+    """An interval that holds the minimum of a convex function: it is nowhere less at the ends than within."""
+    low, high = middle - reach, middle + reach
+    lowest, left, right = loss(middle), loss(low), loss(high)
+    for _ in range(200):
+        if right < lowest:
+            low, middle, high = middle, high, high + 2 * (high - middle)
+            left, lowest, right = lowest, right, loss(high)
+        elif left < lowest:
+            low, middle, high = low - 2 * (middle - low), low, middle
+            left, lowest, right = loss(low), left, lowest
+        else:
+            break
+    return low, high
 
 
 @dataclass(frozen=True)

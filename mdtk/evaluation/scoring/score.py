@@ -146,7 +146,7 @@ def _unscaled(kind: str) -> bool:
 
 def check_prediction(values: np.ndarray, name: str, kind: str = "disparity") -> None:
     """A prediction is a map (h, w) of finite values, positive ones except for affine kinds; else an error names it."""
-    if values.ndim != 2:
+    if values.ndim != 2 or not values.size:
         raise MdtkError(f"{name}: the prediction has shape {values.shape}; it must be one map, height x width")
     if not np.isfinite(values).all():
         raise MdtkError(

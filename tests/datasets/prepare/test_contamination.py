@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import h5py
 import numpy as np
 import pytest
 
@@ -18,6 +19,7 @@ from mdtk.datasets.prepare.contamination import (
     unpack,
 )
 from mdtk.datasets.readers.kitti import KittiRaw
+from mdtk.datasets.readers.nyuv2 import LABELED, NYUv2
 from mdtk.datasets.splits import text_sha256
 
 
@@ -112,3 +114,19 @@ def test_lists_survive_a_checkpoint():
         unpack(one.pack() | {"sha256": "0"})
     with pytest.raises(MdtkError, match="cannot be read"):
         unpack({"name": "a"})
+
+
+def test_nyu_scenes_are_those_of_the_official_file(tmp_path):
+    test = NYUv2(tmp_path, ["nyu_test/00001.h5", "nyu_test/00002.h5"])
+    line = " ".join(["nyu_depth_v2/office_0001b/r-1.0-2.ppm"] * 9)
+    train = TrainList("nyuv2", "nyuv2/train", "", (line,))
+    unknown = contamination([train], test, [0, 1])
+    assert "their scenes are not known: nyu_depth_v2_labeled.mat is not there" in str(unknown["text"])
+    with h5py.File(tmp_path / LABELED, "w") as file:
+        names = file.create_dataset("scenes", (1, 1449), dtype=h5py.ref_dtype)
+        for number in range(1449):
+            scene = "office_0001c" if number == 0 else "kitchen_0009"
+            names[0, number] = file.create_dataset(f"name{number}", data=np.array([[ord(one)] for one in scene])).ref
+    found = contamination([train], test, [0, 1])
+    assert (found["test_frames"], found["test_recordings"], found["recordings"]) == (0, 1, 2)
+    assert "frames of 1 of their 2 drives or scenes" in str(found["text"])

@@ -119,6 +119,9 @@ def test_missing_prediction_and_bad_values():
         predictions["image 1"] = np.full((3, 4), value, np.float32)
         with pytest.raises(MdtkError, match="image 1: the prediction holds values that are not finite and positive"):
             evaluate(PLAIN, predictions, items)
+    predictions["image 1"] = np.ones((0, 0), np.float32)
+    with pytest.raises(MdtkError, match=r"image 1: the prediction has shape \(0, 0\)"):
+        evaluate(PLAIN, predictions, items)
     predictions["image 1"] = np.ones((1, 3, 4), np.float32)
     with pytest.raises(MdtkError, match=r"image 1: the prediction has shape \(1, 3, 4\)"):
         evaluate(PLAIN, predictions, items)

@@ -92,9 +92,15 @@ def test_moge_affine_depth_is_the_weighted_least_absolute_error_of_a_line():
     assert clamp(ALIGNMENTS["moge_affine_depth"], np.array([-2.0, 1e5]), (1e-3, 80.0)).tolist() == [1e-6, 1e5]
 
 
-def test_robust_line_is_that_of_linear_programming():
-    y, x = GT[:80], GT[:80] / 3 + 2
-    y[::7] *= 5  # outliers
+@pytest.mark.parametrize(
+    "outliers", ["of the truth", "of the prediction, which flatten the first slope", "of both signs"]
+)
+def test_robust_line_is_that_of_linear_programming(outliers):
+    y, x = GT[:80].copy(), GT[:80] / 3 + 2
+    if outliers == "of the truth":
+        y[::7] *= 5
+    else:
+        x[::7] *= 300 if "flatten" in outliers else -300
     weights = 1 / y
     count = y.size
     rows = np.stack([x, np.ones(count)], 1)
@@ -226,3 +232,35 @@ def test_published_rows():
     ]
     marigold = get_protocol("kitti/marigold")
     assert (marigold.depth_min, marigold.depth_max, marigold.alignment) == (1e-5, 80.0, "marigold")
+
+
+def test_video_depth_anything_raises_disparity_before_and_after_the_fit():
+    pred = 3.0 / GT + 0.5 + GENERATOR.normal(0, 0.02, GT.size)
+    pred[::20] = -1.0
+    slope, shift = line(1 / (GT + 1e-8), np.maximum(pred, 1e-3))
+    aligned = slope * np.maximum(pred, 1e-3) + shift
+    assert (aligned < 1e-3).sum() >= 30
+    found = align(GT, pred, "video_depth_anything", "numpy", "disparity")
+    np.testing.assert_allclose(found.depth, 1 / np.maximum(aligned, 1e-3), rtol=1e-7)
+
+
+def test_moge_sees_one_pixel_of_each_of_64_by_64_cells():
+    mask = np.ones((192, 192), bool)  # cells of 3 x 3 pixels, whose middle ones are at the centres
+    gt = GENERATOR.uniform(2, 60, mask.shape)
+    pred = gt * GENERATOR.uniform(0.1, 2, mask.shape)
+    pred[1::3, 1::3] = gt[1::3, 1::3] / 4
+    assert align(gt.ravel(), pred.ravel(), "moge_scale", "numpy", mask=mask).scale == pytest.approx(4)
+
+
+def test_rows_have_the_published_constants():
+    fields = ("space", "fit", "scope", "raised_to", "gt_epsilon", "floor", "inverse_epsilon", "clamped", "depth_floor")
+    published = {
+        "midas": ("disparity", "normal_equations", "image", 0, 0, "cap", 0, True, 0),
+        "marigold": ("depth", "least_squares", "image", 0, 0, 0, 0, True, 1e-6),
+        "marigold_disparity": ("disparity", "least_squares", "image", 0, 0, 1e-3, 0, True, 1e-6),
+        "slowtv": ("disparity", "normal_equations", "image", 0, 1e-5, 0, 1e-5, True, 0),
+        "moge_affine_disparity": ("disparity", "least_squares", "image", 0, 0, "max_gt", 0, False, 0),
+        "video_depth_anything": ("disparity", "least_squares", "sequence", 1e-3, 1e-8, 1e-3, 0, True, 0),
+    }
+    for name, values in published.items():
+        assert tuple(getattr(ALIGNMENTS[name], field) for field in fields) == values
