@@ -19,6 +19,7 @@ from huggingface_hub import (
     constants,
     get_token,
     hf_hub_download,
+    hf_hub_url,
     try_to_load_from_cache,
 )
 from huggingface_hub.errors import (
@@ -28,6 +29,7 @@ from huggingface_hub.errors import (
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
 )
+from huggingface_hub.utils import validate_repo_id
 
 from mdtk.config import dump
 from mdtk.convert.published import cache_home
@@ -57,7 +59,8 @@ def hub_file(word: str) -> Path:
     if isinstance(kept := try_to_load_from_cache(repository, file or MODEL, **where), str):
         return Path(kept)
     # The library itself tries a silent server for minutes.
-    if not constants.HF_HUB_OFFLINE and (reason := why_silent(_endpoint() or constants.ENDPOINT)):
+    address = hf_hub_url(repository, file or MODEL, revision=revision or None, endpoint=_endpoint())
+    if not constants.HF_HUB_OFFLINE and (reason := why_silent(address)):
         raise MdtkError(
             f"{word} cannot be fetched ({reason}), and is not in {where['cache_dir']}; connect to a network"
         )
@@ -73,7 +76,7 @@ def hub_file(word: str) -> Path:
         raise MdtkError(
             f"{word}: {repository} has no {file or MODEL}; name its file: hf://{repository}/FILE"
         ) from error
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
+    except Exception as error:  # of whatever library the hub's uses for its connections
         raise MdtkError(f"{word} cannot be fetched ({error}); try again later, or fetch the file by hand") from error
 
 
@@ -82,6 +85,10 @@ def parse(word: str) -> tuple[str, str, str]:
     match = _WORD.fullmatch(word)
     if not match or ".." in word:
         raise MdtkError(f"{word}: a model on the Hub is written hf://owner/name, or hf://owner/name/FILE")
+    try:
+        validate_repo_id(match[1])
+    except HFValidationError as error:
+        raise MdtkError(f"{word}: no repository can have that name ({error}); correct it") from error
     return match[1], match[2] or "", match[3] or ""
 
 
@@ -154,6 +161,8 @@ def _model_rows(result: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _eval_results(result: dict[str, Any]) -> Iterator[EvalResult]:
     for row in _model_rows(result):
         for metric in row["published_order"]:
+            if row["metrics"][metric] is None:
+                continue  # infinite, as the depth of an alignment without a clamp is
             yield EvalResult(
                 task_type="depth-estimation",
                 dataset_type=result["protocol"].split("/")[0],
@@ -161,6 +170,10 @@ def _eval_results(result: dict[str, Any]) -> Iterator[EvalResult]:
                 metric_type=metric,
                 metric_value=row["metrics"][metric],
             )
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
 
 
 def _table(results: list[dict[str, Any]]) -> str:
@@ -171,7 +184,7 @@ def _table(results: list[dict[str, Any]]) -> str:
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     for result in results:
         for row in _model_rows(result):
-            shown = [f"{row['metrics'][name]:.3f}" if name in row["published_order"] else "" for name in used]
+            shown = [_number(row["metrics"][name]) if name in row["published_order"] else "" for name in used]
             lines.append(
                 f"| {' | '.join([result['protocol'], str(result['images_evaluated']), row['alignment'], *shown])} |"
             )

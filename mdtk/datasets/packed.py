@@ -14,6 +14,7 @@ import hashlib
 import io
 import os
 import re
+import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,11 +24,12 @@ from typing import IO, Any, overload
 import numpy as np
 from PIL import Image
 
-from mdtk.core.arrays import read_header
+from mdtk.core.arrays import check_member, read_header, read_numbers
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import require_file
 from mdtk.core.guard import check_size, read_json, reading
 from mdtk.datasets.entry_frames import EntryFrames
+from mdtk.datasets.image_files import MOST_PIXELS
 from mdtk.datasets.reader import DatasetReader
 
 FRAMES, NATIVE, INDEX, NOTE = "frames.npy", "native.npy", "index.npz", "packed.json"
@@ -73,7 +75,7 @@ def read_note(folder: Path) -> tuple[PackedFacts, Mapping[str, Any]]:
     path = folder / NOTE
     note = read_json(path, _WHAT, _ADVICE)
     with reading(path, _WHAT, "pack it again"):
-        facts = PackedFacts(**{**note["facts"], "offsets": tuple(note["facts"]["offsets"])})
+        facts = PackedFacts(**{**note["facts"], "offsets": tuple(map(str, note["facts"]["offsets"]))})
         if not isinstance(note["index_sha256"], str) or not isinstance(note["unreadable"], dict):
             raise ValueError("its fields have other types")
     return facts, note
@@ -203,9 +205,27 @@ def _read_index(path: Path, sha256: str, facts: PackedFacts) -> dict[str, np.nda
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() != sha256:
             raise MdtkError(f"{path}: is not the index that was packed (its SHA256 differs); pack it again")
-        with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-            index = {name: arrays[name] for name in ARRAYS}
-    entries, count = index["entries"], len(index["frame_crc"])
-    if entries.shape != (facts.entries, len(facts.offsets)) or entries.max() >= count:
+        index = {}
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            for name in ARRAYS:
+                member = archive.getinfo(f"{name}.npy")
+                check_member(member, str(path))
+                with archive.open(member) as file:
+                    index[name] = read_numbers(file, member.file_size, str(path))
+    if not _fits(index, facts):
         raise MdtkError(f"{path}: does not fit {NOTE}; pack it again")
     return index
+
+
+def _fits(index: Mapping[str, np.ndarray], facts: PackedFacts) -> bool:
+    """Whether the arrays of an index have the shapes and types that are written, and name frames that there are."""
+    entries, count = index["entries"], index["frame_crc"].size
+    kinds = dict(zip(ARRAYS, ("i8", "u4", "i4", "i8", "u4"), strict=True))
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(ARRAYS, (count,))
+    shapes |= {"entries": (facts.entries, len(facts.offsets)), "native_size": (count, 2)}
+    if any(index[name].dtype != kinds[name] or index[name].shape != shapes[name] for name in ARRAYS):
+        return False
+    sizes = index["native_size"].astype(np.int64)
+    whole = bool((sizes > 0).all() and (sizes.prod(1) <= MOST_PIXELS).all() and (index["native_start"] >= 0).all())
+    named = entries[entries[:, 0] >= 0]  # the others could not be read when the list was packed
+    return whole and bool(((named >= 0) & (named < count)).all())

@@ -1,8 +1,9 @@
 """A film of the input above its disparity, with one colour range from the first frame to the last.
 
 The range needs every prediction before the first picture is coloured: predictions wait in a temporary file, frames are
-read twice, and memory holds a few frames at a time (of a GIF also the finished pictures, at one byte per pixel). Frames
-are decoded in a thread while the networks run, and later decoded and coloured in two while the film is written.
+read twice, and memory holds a few frames at a time (of a GIF or WebP also the finished pictures, at one and three bytes
+a pixel). Frames are decoded in a thread while the networks run, and later decoded and coloured in two while the film is
+written.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from mdtk.viz import colour_bar, colour_map, disparity_range, resize_picture
 from mdtk.viz.film import check_suffix, write_film
 
 FOLDER_RATE = 10.0  # frames per second of a folder, whose files do not say
-DEFAULT_WIDTH = {".gif": 480, ".mp4": 960, ".webm": 960}  # a GIF of more is too large to show anywhere
+DEFAULT_WIDTH = {".gif": 480, ".webp": 480, ".mp4": 960, ".webm": 960}  # a GIF of more is too large to show anywhere
 BAR = 28  # rows of the colour bar below a film
 _SAMPLED = 2048  # pixels of each frame that the colour range is taken from
 _PALETTE_PICTURES = 16
@@ -94,9 +95,10 @@ class FilmReport:
 def predict_film(
     predictor: Predictor, source: Source, output: Path, rate: float = 0.0, width: int = 0, bar: bool = False
 ) -> FilmReport:
-    """Writes `output` (.gif, .mp4 or .webm).
+    """Writes `output` (.gif, .webp, .mp4 or .webm).
 
-    `rate` 0: the source's own; `width` 0: at most 480 (GIF) or 960 pixels; `bar`: a colour bar with the range below.
+    `rate` 0: the source's own; `width` 0: at most 480 (GIF, WebP) or 960 pixels; `bar`: a colour bar with the range
+    below.
     """
     suffix = check_suffix(output)
     with tempfile.TemporaryFile() as store:

@@ -1,4 +1,4 @@
-"""Writes films from a stream of pictures, as GIF (Pillow), WebM or MP4 (ffmpeg or OpenCV), atomically."""
+"""Writes films from a stream of pictures, as GIF or WebP (Pillow), WebM or MP4 (ffmpeg or OpenCV), atomically."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -21,7 +21,8 @@ from mdtk.core.ahead import ahead
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import atomic_write
 
-FILM_SUFFIXES = (".gif", ".mp4", ".webm")
+FILM_SUFFIXES = (".gif", ".webp", ".mp4", ".webm")
+ANIMATIONS = (".gif", ".webp")  # pages and chats play them as pictures
 # What the program ffmpeg is asked for, by suffix, where it is installed: a tenth of the time of OpenCV's VP9, which
 # takes longer than the networks (benchmarks/README.md), and a smaller film.
 PROGRAM = {
@@ -32,19 +33,20 @@ PROGRAM = {
 # the mp4v that every OpenCV wheel writes.
 CODECS = {".mp4": ("avc1", "vp09", "mp4v"), ".webm": ("VP90",)}
 _PALETTE_FRAMES = 12  # number of first pictures that give the palette if the caller names none
+_WEBP_QUALITY = 80  # of 100, Pillow's own; a drive at 480 pixels takes a seventh of its GIF
 
 
 def write_film(
     path: str | Path, pictures: Iterable[np.ndarray], rate: float, samples: Sequence[np.ndarray] = ()
 ) -> int:
-    """Writes `pictures` (H, W, 3) uint8 as a .gif, .mp4 or .webm film of `rate` frames per second; gives their number.
+    """Writes `pictures` (H, W, 3) uint8 as .gif, .webp, .mp4 or .webm of `rate` frames per second; gives their number.
 
     `samples` are a few pictures from the whole film that give the palette of a GIF; empty: its first pictures. Raises
     `MdtkError` for another suffix, or without pictures.
     """
     suffix = check_suffix(path)
-    if suffix == ".gif":
-        return write_gif(path, pictures, rate, samples)
+    if suffix in ANIMATIONS:
+        return write_animation(path, pictures, rate, samples)
     return write_video(path, pictures, rate)
 
 
@@ -52,29 +54,37 @@ def check_suffix(path: str | Path) -> str:
     """The suffix of a film's path in lower case. Raises `MdtkError` if it is none of `FILM_SUFFIXES`."""
     suffix = Path(path).suffix.lower()
     if suffix not in FILM_SUFFIXES:
-        raise MdtkError(f"{path}: a film is written as .gif, .mp4 or .webm; give one of these suffixes")
+        raise MdtkError(f"{path}: a film is written as .gif, .webp, .mp4 or .webm; give one of these suffixes")
     return suffix
 
 
-def write_gif(path: str | Path, pictures: Iterable[np.ndarray], rate: float, samples: Sequence[np.ndarray] = ()) -> int:
-    """Writes a looping GIF, see `write_film`. One palette for all pictures saves space and keeps colours steady."""
+def write_animation(
+    path: str | Path, pictures: Iterable[np.ndarray], rate: float, samples: Sequence[np.ndarray] = ()
+) -> int:
+    """Writes a looping GIF or WebP, see `write_film`, whose finished pictures memory holds until the last.
+
+    A GIF has one palette for all pictures, which saves space and keeps colours steady; a WebP has all colours.
+    """
+    gif = check_suffix(path) == ".gif"
     stream = iter(pictures)
-    head = list(itertools.islice(stream, 1 if samples else _PALETTE_FRAMES))
+    head = list(itertools.islice(stream, _PALETTE_FRAMES if gif and not samples else 1))
     if not head:
         raise MdtkError(f"{path}: no pictures to write")
-    palette = _shared_palette(samples or head)
+    palette = _shared_palette(samples or head) if gif else None
     count = 0
 
     def frames() -> Iterator[Image.Image]:
         nonlocal count
         for picture in itertools.chain(head, stream):
             count += 1
-            yield Image.fromarray(picture).quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
+            image = Image.fromarray(picture)
+            yield image.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) if palette else image
 
     made = ahead(frames())
     duration = max(20, round(100 / rate) * 10)  # GIF counts hundredths; viewers slow down anything under 20 ms
+    options: dict[str, Any] = {"optimize": False} if gif else {"quality": _WEBP_QUALITY, "method": 4}
     with atomic_write(path) as temporary:
-        next(made).save(temporary, save_all=True, append_images=made, duration=duration, loop=0, optimize=False)
+        next(made).save(temporary, save_all=True, append_images=made, duration=duration, loop=0, **options)
     return count
 
 

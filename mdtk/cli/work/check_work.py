@@ -34,11 +34,15 @@ def main(args: argparse.Namespace) -> int:
         return build_packed(node, split, reader, build_preparation(cfg, augmented=split == node.TRAIN_SPLIT))
 
     fatal, summaries = 0, []
+    told: set[str] = set()
     for checked in build_checks(cfg, tests, args.quick, progress, open_packed):
         for finding in checked.findings:
-            print(finding if finding.fatal else f"note: {finding}")
-            fatal += finding.fatal
+            text = str(finding) if finding.fatal else f"note: {finding}"
+            if text not in told:  # the lists for training and validation may lack the same thing
+                print(text)
+                fatal += finding.fatal
+            told.add(text)
         summaries.append(checked.summary())
     print("\n".join(summaries))
-    print(f"training would fail: {fatal} problems" if fatal else "training can start")
+    print(f"training would fail: {fatal} problem{'s' * (fatal > 1)}" if fatal else "training can start")
     return 1 if fatal else 0

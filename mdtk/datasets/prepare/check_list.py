@@ -65,7 +65,11 @@ def _silent(items: Iterable[Any], total: int) -> Iterable[Any]:
 
 
 def check_list(
-    reader: DatasetReader, offsets: Sequence[Offset], title: str, quick: bool = False, progress: Progress = _silent
+    reader: DatasetReader,
+    offsets: Sequence[Offset],
+    title: str,
+    quick: bool = False,
+    progress: Progress = _silent,
 ) -> Checked:
     """Checks the files of all entries at `offsets`, whether K and the stereo rig fit the images, and static frames.
 
@@ -234,3 +238,14 @@ def check_ground_truth(reader: DatasetReader, kind: str, checked: Checked, progr
         found = progress(pool.map(probe, range(len(reader))), len(reader))
         for finding in filter(None, found):
             checked.add(finding.what, finding.text, finding.fatal)
+
+
+def check_poses(reader: DatasetReader, offsets: Sequence[Offset], checked: Checked) -> None:
+    """Adds a finding for each frame in time, of `offsets`, whose pose the data do not tell."""
+    for index in range(len(reader)):
+        try:
+            for offset in offsets:
+                if isinstance(offset, int):
+                    reader.pose(index, offset)
+        except MdtkError as error:
+            checked.add("pose", str(error))

@@ -10,7 +10,14 @@ from mdtk.config import data_sets
 from mdtk.core.errors import MdtkError
 from mdtk.datasets.catalogue import build_eval_reader, build_reader
 from mdtk.datasets.packed import PackedFrames
-from mdtk.datasets.prepare.check_list import Checked, Progress, check_ground_truth, check_list, check_packed
+from mdtk.datasets.prepare.check_list import (
+    Checked,
+    Progress,
+    check_ground_truth,
+    check_list,
+    check_packed,
+    check_poses,
+)
 from mdtk.datasets.prepare.contamination import known_bad
 from mdtk.datasets.prepare.leaks import frames_seen, overlap, published_overlaps
 from mdtk.datasets.reader import STEREO, DatasetReader, Offset
@@ -71,8 +78,12 @@ def _check_set(
     except MdtkError as error:
         return _cannot_open(title, error, "packed copy", len(reader)), reader
     if packed is not None:
-        return check_packed(packed, reader, offsets, title, quick, progress), reader
-    return check_list(reader, offsets, title, quick, progress), reader
+        checked = check_packed(packed, reader, offsets, title, quick, progress)
+    else:
+        checked = check_list(reader, offsets, title, quick, progress)
+    if cfg.MODEL.POSE == "given":
+        check_poses(reader, offsets, checked)
+    return checked, reader
 
 
 def _check_test(test: Test, cfg: CfgNode, seen: Seen, quick: bool, progress: Progress) -> Checked:
