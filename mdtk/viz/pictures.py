@@ -182,5 +182,5 @@ def _paper(height: int, width: int) -> np.ndarray:
 
 def save_picture(path: str | Path, picture: np.ndarray) -> None:
     """Writes a picture (H, W, 3) uint8 as PNG or JPEG, as the suffix says, atomically."""
-    with atomic_write(path) as temporary:
-        Image.fromarray(picture).save(temporary)
+    with atomic_write(path) as temporary:  # level 4 takes 0.4 of the time of zlib's 6, for a tenth more bytes
+        Image.fromarray(picture).save(temporary, compress_level=4)
