@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
+import re
 import shutil
 import urllib.error
 import urllib.request
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +51,8 @@ def _download(url: str, path: Path) -> None:
         with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             resumed = answer.status == 206
             have = have if resumed else 0
+            if resumed and _number(r"bytes (\d+)-", answer.headers, have) != have:
+                raise _another_part(url, part)
             if answer.headers.get_content_type() == "text/html" and path.suffix != ".html":
                 raise MdtkError(
                     f"{url} answers with a web page instead of the file; open it in a browser to see what it asks, "
@@ -59,6 +63,8 @@ def _download(url: str, path: Path) -> None:
             _receive(answer, part, "ab" if resumed else "wb", total, have)
     except urllib.error.HTTPError as error:
         if error.code == 416 and have:  # nothing is left to send: the part is whole
+            if _number(r"bytes \*/(\d+)", error.headers, have) != have:
+                raise _another_part(url, part) from error
             os.replace(part, path)
             return
         raise MdtkError(f"{url} answers {error.code} {error.reason}; fetch it by hand and put it to {path}") from error
@@ -75,6 +81,18 @@ def _download(url: str, path: Path) -> None:
             f"{url}: the connection ended after {have} of {total} bytes; run the same command to go on"
         )
     os.replace(part, path)
+
+
+def _number(pattern: str, headers: Message, default: int) -> int:
+    """The number in the header Content-Range; `default` where the server sends none."""
+    found = re.match(pattern, headers.get("Content-Range", ""))
+    return int(found[1]) if found else default
+
+
+def _another_part(url: str, part: Path) -> ConnectionLost:
+    """What was fetched before is removed: it is of another file, or the server does not go on from where it ended."""
+    part.unlink(missing_ok=True)
+    return ConnectionLost(f"{url}: the server goes on from another place; run the same command to begin again")
 
 
 def _check_space(path: Path, wanted: int) -> None:

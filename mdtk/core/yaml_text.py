@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import yaml
-from yaml.nodes import CollectionNode, Node
+from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode
 
 from mdtk.core.errors import MdtkError, one_line
 from mdtk.core.guard import reading
@@ -54,6 +55,10 @@ def _expanded(node: Node, known: dict[int, int], origin: str) -> int:
             raise MdtkError(f"{origin}: a YAML value holds itself; write it without an alias")
         return known[id(node)]
     known[id(node)] = 0
+    if isinstance(node, MappingNode):
+        names = Counter(key.value for key, _ in node.value if isinstance(key, ScalarNode))
+        if twice := [name for name, count in names.items() if count > 1 and name != "<<"]:
+            raise MdtkError(f"{origin}: {twice[0]} stands twice in one YAML mapping, and one would be lost; join them")
     children = [part for item in node.value for part in (item if isinstance(item, tuple) else (item,))]
     total = 1
     for child in children:

@@ -15,12 +15,16 @@ from mdtk.config import config_from_text, differences, dump
 from mdtk.core import distributed
 from mdtk.core.environment import float_settings, versions
 from mdtk.core.errors import MdtkError
+from mdtk.core.guard import reading
 from mdtk.core.weights import load_parts, read_weights, write_weights
 from mdtk.datasets.prepare.contamination import train_lists
 from mdtk.training.state import TrainState
 
 LAST, PREV, BEST, SET_ASIDE = "last.pth", "prev.pth", "best.pth", "not_finite.pth"
 Lists = dict[str, str]  # the sha256 of each split list, by "train 0 NAME"
+_NUMBER = (int, float, type(None))
+_STATE: dict[str, Any] = {"optimizer": Mapping, "step": int, "history": list, "best": _NUMBER, "best_step": _NUMBER}
+_MAYBE: dict[str, Any] = {"refused": int, "lists": Mapping, "averaged": int, "raw_model": Mapping, "processes": int}
 
 
 def save_checkpoint(out_dir: Path, cfg: CfgNode, state: TrainState, lists: Lists) -> None:
@@ -78,7 +82,8 @@ def _write(path: Path, content: Mapping[str, Any]) -> None:
 
 def _unwritable(path: Path, error: Exception) -> MdtkError:
     reason = error.strerror if isinstance(error, OSError) else "no space, or the file system failed"
-    kept = "the checkpoint before is whole" if path.is_file() else "none was written before"
+    before = path.is_file() or path.with_name(PREV).is_file()
+    kept = "the checkpoint before is whole" if before else "none was written before"
     return MdtkError(
         f"{path} cannot be written ({reason}); {kept}: free or repair {path.parent}, then run the same command again"
     )
@@ -105,6 +110,7 @@ def find_checkpoint(out_dir: Path, cfg: CfgNode, lists: Lists, say: Any) -> Foun
     for path in paths:
         try:
             content = read_weights(path)
+            _check_state(path, content)
         except MdtkError as error:
             problems.append(str(error))
             continue
@@ -119,6 +125,21 @@ def find_checkpoint(out_dir: Path, cfg: CfgNode, lists: Lists, say: Any) -> Foun
             f"no checkpoint of {out_dir} is whole ({'; '.join(problems)}); restore one, or set CHECKPOINT.RESUME false"
         )
     return None
+
+
+def _check_state(path: Path, content: Mapping[str, Any]) -> None:
+    """Raises `MdtkError` for a state of a training that no training of this version writes."""
+    with reading(path, "state of a training", "restore another checkpoint, or set CHECKPOINT.RESUME false"):
+        if "training" not in content:
+            fields = {"step": (content["meta"]["step"], int)} if path.name == BEST else {}
+        else:
+            training = content["training"]
+            fields = {name: (training[name], kind) for name, kind in _STATE.items()}
+            fields |= {name: (training[name], kind) for name, kind in _MAYBE.items() if name in training}
+            fields |= {f"step of epoch {place}": (one["step"], int) for place, one in enumerate(training["history"])}
+        for name, (value, kind) in fields.items():
+            if not isinstance(value, kind) or (kind is int and value < 0):
+                raise ValueError(f"{name} is a {type(value).__name__}, or negative")
 
 
 def _changes(path: Path, content: dict[str, Any], cfg: CfgNode, lists: Lists) -> list[str]:
@@ -162,8 +183,11 @@ def _load_optimizer(optimizer: torch.optim.Optimizer, saved: dict[str, Any], pat
     options = [{k: v for k, v in group.items() if k not in ("params", "lr")} for group in optimizer.param_groups]
     try:
         optimizer.load_state_dict(saved)
-    except ValueError as error:
-        raise MdtkError(f"{path}: the optimiser's state does not fit the networks ({error})") from error
+    except Exception as error:  # torch looks at nothing before it takes it apart
+        raise MdtkError(
+            f"{path}: the optimiser's state does not fit the networks ({type(error).__name__}: {error}); restore "
+            "another checkpoint"
+        ) from error
     for group, own in zip(optimizer.param_groups, options, strict=True):
         group.update(own)
 

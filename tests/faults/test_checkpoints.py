@@ -171,6 +171,34 @@ def test_another_model_is_named(tiny_recipe, trained, tmp_path):
         train_here(tmp_path, tiny_recipe, [*keys, "CHECKPOINT.RESUME_WITH_CHANGES", True])
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"step": "7"}, {"step": -5}, {"history": 3}, {"history": [{}]}, {"lists": 3}, {"best": "x"}, {"optimizer": 3}],
+    ids=str,
+)
+def test_a_state_that_no_training_writes(tiny_recipe, trained, tmp_path, capsys, changes):
+    for name in ("last.pth", "prev.pth"):
+        shutil.copy(trained / name, tmp_path / name)
+    content = checkpoint(tmp_path)
+    content["training"].update(changes)
+    torch.save(content, tmp_path / "last.pth")
+    train_here(tmp_path, tiny_recipe, KEYS)
+    assert f"going on from {tmp_path / 'prev.pth'}" in capsys.readouterr().out
+    assert not differing(weights(tmp_path), weights(trained))
+    for name in ("last.pth", "prev.pth"):
+        torch.save({**content, "training": {}}, tmp_path / name)
+    with pytest.raises(MdtkError, match=r"state of a training cannot be read: .*last\.pth \(KeyError: 'optimizer'\)"):
+        train_here(tmp_path, tiny_recipe, KEYS)
+
+
+def test_an_optimiser_that_is_none(tiny_recipe, trained, tmp_path):
+    content = checkpoint(trained)
+    content["training"]["optimizer"] = {}
+    torch.save(content, tmp_path / "last.pth")
+    with pytest.raises(MdtkError, match=r"last\.pth: the optimiser's state does not fit the networks \(KeyError"):
+        train_here(tmp_path, tiny_recipe, KEYS)
+
+
 def test_a_stale_lock_locks_nothing(tmp_path):
     (tmp_path / ".lock").write_text("process 1 on elsewhere\n")
     with locked(tmp_path):

@@ -129,6 +129,20 @@ def test_a_web_page_is_no_file(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"206 Partial Content\r\nContent-Range: bytes 0-7/8\r\nContent-Length: 8\r\n\r\nABCDEFGH",
+        b"416 Range Not Satisfiable\r\nContent-Range: bytes */2\r\nContent-Length: 0\r\n\r\n",
+    ],
+)
+def test_a_server_that_goes_on_from_another_place(tmp_path, answer):
+    (tmp_path / "x.h5.part").write_bytes(b"abc")
+    with silent_server(b"HTTP/1.1 " + answer) as address, pytest.raises(MdtkError, match="from another place"):
+        download(f"{address}/x.h5", tmp_path / "x.h5")
+    assert not list(tmp_path.iterdir()), "neither a file that is wrong nor a part that spoils the next try"
+
+
 @pytest.mark.parametrize("address", ["file:///etc/passwd", "data:text/plain,x"])
 def test_an_answer_cannot_lead_to_a_file_of_this_machine(tmp_path, address):
     away = f"HTTP/1.1 302 Found\r\nLocation: {address}\r\nContent-Length: 0\r\n\r\n".encode()

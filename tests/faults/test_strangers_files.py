@@ -143,6 +143,13 @@ def test_a_giant_network_in_a_checkpoint(tmp_path):
     assert "DATA.HEIGHT" in refusal(load_model, path)
 
 
+def test_a_section_that_stands_twice_is_not_lost(tmp_path):
+    (tmp_path / "r.yaml").write_text("SOLVER: {LR: 0.1}\nSEED: 1\nSOLVER: {EPOCHS: 3}\n")
+    assert "SOLVER stands twice" in refusal(read_recipe, tmp_path / "r.yaml")
+    (tmp_path / "r.yaml").write_text("".join(f"k{n}: 1\n" for n in range(20_000)))
+    refusal(load_config, tmp_path / "r.yaml")
+
+
 def aliases(levels: int) -> str:
     lines = ["a0: &a0 [1, 1]"]
     return "\n".join(lines + [f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, levels)])
