@@ -14,7 +14,7 @@ import argparse
 import torch
 from torch.utils.data import DataLoader
 
-from mdtk.config import load_config, set_of
+from mdtk.config import data_sets, load_config
 from mdtk.core.distributed import pick_device
 from mdtk.core.errors import run_tool
 from mdtk.data.batch import collate
@@ -36,8 +36,8 @@ def main() -> None:
     model = load_model(args.checkpoint, device)
     cfg = merged_config(model, "", args.overrides)
     prepare = build_preparation(cfg, augmented=False)
-    dataset = build_mono_dataset(set_of(cfg), cfg, args.split or cfg.DATA.TRAIN_SPLIT, prepare)
-    keys = [(0, index) for index in range(len(dataset))]
+    dataset = build_mono_dataset(data_sets(cfg)[0], cfg, args.split or cfg.DATA.TRAIN_SPLIT, prepare)
+    keys = [(0, index, index) for index in range(len(dataset))]
     batches = DataLoader(dataset, batch_sampler=Chunks(keys, cfg.EVAL.BATCH_SIZE), collate_fn=collate)
     objective = build_objective(cfg).with_photometric(automask=False, report_identity=True)
     sums = torch.zeros(2, 2, dtype=torch.float64, device=device)

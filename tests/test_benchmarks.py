@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import sys
 from pathlib import Path
 
 import pytest
 import torch
 
+from mdtk.config import dump, load_config
 from mdtk.core.errors import MdtkError
+from mdtk.core.weights import write_weights
+from mdtk.models import build_model
 from tests.helpers.device import on_cpu
 
 FOLDER = Path(__file__).resolve().parents[1] / "benchmarks"
@@ -30,6 +34,21 @@ def figures(monkeypatch, tmp_path):
         return {name: one["ratio"] for name, one in json.loads(path.read_text()).items()}
 
     return run
+
+
+def test_photometric(tiny_recipe, tmp_path, monkeypatch, capsys):
+    """The script whose figures the README has: warped and unwarped errors of a checkpoint over its own list."""
+    monkeypatch.syspath_prepend(str(FOLDER))
+    cfg = load_config(tiny_recipe)
+    path = tmp_path / "tiny.pth"
+    write_weights(path, {"model": build_model(cfg).state_dict(), "cfg": dump(cfg)})
+    monkeypatch.setattr(sys, "argv", ["photometric.py", "--checkpoint", str(path)])
+    importlib.import_module("photometric").main()
+    lines = re.findall(r"^(\w+) +warped (\d\.\d{4})  unwarped (\d\.\d{4})  ratio", capsys.readouterr().out, re.M)
+    assert [line[0] for line in lines] == ["least", "mean"]
+    (least, least_unwarped), (mean, mean_unwarped) = ([float(value) for value in line[1:]] for line in lines)
+    assert 0 < least <= mean
+    assert 0 < least_unwarped <= mean_unwarped
 
 
 def test_gpu(figures, monkeypatch):
