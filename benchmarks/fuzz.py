@@ -3,9 +3,10 @@
 
   python benchmarks/fuzz.py [--mutations 5000] [--seed 1] [READER …]
 
-A reader's mutations run in one process of its own, which is watched: it is ended when one file takes more than 5 s, and
-the run goes on with the next. Needs the sample world (MDTK_DATASETS) and MDTK_REFERENCE; the rest is made here. What
-did not end as it should is printed with the seed that makes it again. The exit status is 1 if anything did not.
+A reader's mutations run in one process of its own, which is watched: it is ended when one file takes more than 5 s of
+a processor, whatever else the machine does, or a minute by the clock, and the run goes on with the next. Needs the
+sample world (MDTK_DATASETS) and MDTK_REFERENCE; the rest is made here. What did not end as it should is printed with
+the seed that makes it again. The exit status is 1 if anything did not.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import multiprocessing
 import os
 import random
 import resource
+import signal
 import sys
 import tempfile
 import time
@@ -31,7 +33,7 @@ from mdtk.core.errors import LONGEST, MdtkError
 from mdtk.core.files import dataset_home
 
 WORDS = (b"-1", b"1e400", b"nan", b"99999999999999999999", b"[", b"{", b"\n", b"=", b"../", b"\0")
-HANG, MEMORY = 5.0, 2e9  # seconds of one file, bytes of a process
+HANG, ASLEEP, MEMORY = 5, 60.0, 2e9  # CPU seconds of one file, seconds of one that waits, bytes of a process
 
 
 def mutate(data: bytes, seed: int) -> bytes:
@@ -86,6 +88,8 @@ def work(name: str, seeds: range, folder: Path, pipe: Connection) -> None:
     os.dup2(devnull, 2)  # libraries' own words, thousands of them
     for seed in seeds:
         pipe.send((seed, None, 0))
+        used = int(time.process_time()) + 1
+        resource.setrlimit(resource.RLIMIT_CPU, (used + HANG, resource.RLIM_INFINITY))  # ends in SIGXCPU
         result = attempt(read, path, mutate(data, seed))
         pipe.send((seed, result, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024))
     pipe.send((None, None, 0))
@@ -97,21 +101,21 @@ def watch(name: str, seeds: range, counts: Counter[str], folder: Path) -> int | 
     process = multiprocessing.get_context("fork").Process(target=work, args=(name, seeds, folder, theirs))
     process.start()
     theirs.close()
-    current, started = seeds.start, True
+    current, what = seeds.start, "hang"
     try:
-        while mine.poll(60 if started else HANG):  # the first wait is for the real files to be made
+        while mine.poll(ASLEEP):
             seed, result, memory = mine.recv()
             if seed is None:
                 return None
-            current, started = seed, False
+            current = seed
             counts["memory"] = max(counts["memory"], memory)
             if result is not None:
                 counts[result if result in ("read", "refused") else "stray"] += 1
                 if result not in ("read", "refused"):
                     print(f"  {name}, seed {seed}: {result}", flush=True)
-        what = "hang"
     except EOFError:
-        what = "crash"
+        process.join()
+        what = "hang" if process.exitcode == -signal.SIGXCPU else "crash"
     finally:
         process.kill()
         process.join()

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import pickle
+import shutil
 import struct
 import tarfile
 import zipfile
@@ -34,11 +35,14 @@ from mdtk.core.guard import read_json
 from mdtk.core.safetensors_files import read_safetensors, write_safetensors
 from mdtk.core.weights import read_torch, read_weights, write_weights
 from mdtk.datasets.depth_files import read_gt_depths, read_npy
+from mdtk.datasets.entry_frames import EntryFrames
 from mdtk.datasets.image_files import open_rgb, read_grey_png
 from mdtk.datasets.kitti_calibration import read_odometry_cameras, read_raw_cameras
 from mdtk.datasets.map_files import read_map
+from mdtk.datasets.packed import FRAMES, INDEX, NOTE, PackedFacts, PackedFrames
 from mdtk.datasets.pose_files import frame_poses
 from mdtk.datasets.prepare.contamination import TrainList, unpack
+from mdtk.datasets.prepare.packed_writer import write_packed
 from mdtk.datasets.prepare.unpacking import jpeg_bytes
 from mdtk.datasets.readers.cityscapes import read_camera
 from mdtk.datasets.readers.ddad import Ddad, _scene, read_intrinsics
@@ -65,6 +69,7 @@ REFUSED = (
     "zip",
     "timm weights",
     "backbone pth",
+    "safetensors of timm",
 )  # whose files are refused as they are: a folder of weights, parts of a network
 
 
@@ -205,6 +210,8 @@ def readers(folder: Path) -> dict[str, tuple[str, bytes, Read]]:
         "safetensors": ("n.safetensors", _safetensors(folder), read_safetensors),
         "safetensors of timm": ("lcnet_035.safetensors", _safetensors(folder), convert),
         "gif video": ("v.gif", _picture("GIF"), lambda path: sum(1 for _ in read_frames(path))),
+        "mp4 video": ("v.mp4", _film(folder), lambda path: sum(1 for _ in read_frames(path))),
+        **_packed(folder),
     }
 
 
@@ -307,6 +314,7 @@ def _of_results() -> dict[str, tuple[str, bytes, Read]]:
     head = "predictor,index,name,recording,abs_rel,valid_pixels,scale,shift,height,width\n"
     table = head + "".join(f"model,{n},d/e {n} l,d/e,0.{n},9,1.0,0.0,4,5\n" for n in range(1, 6))
     row = {"alignment": "median", "factor": 1.0, "metrics": {"abs_rel": 0.3}, "predictions_are": "disparity"}
+    row |= {"scale_ratio_median": 1.0, "scale_ratio_spread": 0.1}
     facts = {"protocol": "kitti_eigen/monodepth2", "configuration": {"images": 5}, "results": {"model": row}}
     log = "".join(json.dumps({"kind": "train", "step": n, "time": 1.5, "total": 0.1}) + "\n" for n in range(6))
     key = get_protocol("kitti_eigen")
@@ -372,6 +380,45 @@ def _archives() -> dict[str, tuple[str, bytes, Read]]:
         "tar archive": ("a.tar.gz", packed.getvalue(), all_members),
         "picture of an archive": ("b.png", _picture("PNG"), lambda path: jpeg_bytes(path.read_bytes(), path)),
         "timm weights": ("resnet18.pth", _weights(), convert),
+    }
+
+
+def _film(folder: Path) -> bytes:
+    path = folder / "made.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, (64, 48))
+    for frame in np.random.default_rng(0).integers(0, 255, (5, 48, 64, 3), np.uint8):
+        writer.write(frame)
+    writer.release()
+    return path.read_bytes()
+
+
+def _packed(folder: Path) -> dict[str, tuple[str, bytes, Read]]:
+    """A packed copy of two entries: what it says of itself, and its index, whose checksum is made right again."""
+    facts = PackedFacts("kitti_odom", ("0", "-1"), 8, 6, 1, 2, "x", native=True)
+    frames = np.random.default_rng(0).integers(0, 255, (2, 3, 6, 8), np.uint8)
+    images = [Image.new("RGB", (16, 12), number) for number in (0, 99)]
+    whole = folder / "packed"
+    write_packed(whole, facts, [EntryFrames(frames, (16, 12), images), MdtkError("gone")], {}, 1)
+
+    def beside(path: Path) -> Path:
+        for other in whole.iterdir():
+            if other.name != path.name:
+                shutil.copy(other, path.parent)
+        return path.parent
+
+    def open_copy(path: Path) -> object:
+        return PackedFrames(beside(path), facts, KittiOdom(folder, ["9 0 l", "9 1 l"]))(0)
+
+    def open_index(path: Path) -> object:
+        note = beside(path) / NOTE
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        note.write_text(json.dumps({**json.loads(note.read_text()), "index_sha256": digest}))
+        return PackedFrames(path.parent, facts, KittiOdom(folder, ["9 0 l", "9 1 l"]))(0)
+
+    return {
+        "packed note": (f"p_note/{NOTE}", (whole / NOTE).read_bytes(), open_copy),
+        "packed index": (f"p_index/{INDEX}", (whole / INDEX).read_bytes(), open_index),
+        "packed frames": (f"p_frames/{FRAMES}", (whole / FRAMES).read_bytes(), open_copy),
     }
 
 

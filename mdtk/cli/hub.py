@@ -19,6 +19,7 @@ from huggingface_hub import (
     constants,
     get_token,
     hf_hub_download,
+    hf_hub_url,
     try_to_load_from_cache,
 )
 from huggingface_hub.errors import (
@@ -28,6 +29,7 @@ from huggingface_hub.errors import (
     LocalEntryNotFoundError,
     RepositoryNotFoundError,
 )
+from huggingface_hub.utils import validate_repo_id
 
 from mdtk.config import dump
 from mdtk.convert.published import cache_home
@@ -57,7 +59,8 @@ def hub_file(word: str) -> Path:
     if isinstance(kept := try_to_load_from_cache(repository, file or MODEL, **where), str):
         return Path(kept)
     # The library itself tries a silent server for minutes.
-    if not constants.HF_HUB_OFFLINE and (reason := why_silent(_endpoint() or constants.ENDPOINT)):
+    address = hf_hub_url(repository, file or MODEL, revision=revision or None, endpoint=_endpoint())
+    if not constants.HF_HUB_OFFLINE and (reason := why_silent(address)):
         raise MdtkError(
             f"{word} cannot be fetched ({reason}), and is not in {where['cache_dir']}; connect to a network"
         )
@@ -73,7 +76,7 @@ def hub_file(word: str) -> Path:
         raise MdtkError(
             f"{word}: {repository} has no {file or MODEL}; name its file: hf://{repository}/FILE"
         ) from error
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
+    except Exception as error:  # of whatever library the hub's uses for its connections
         raise MdtkError(f"{word} cannot be fetched ({error}); try again later, or fetch the file by hand") from error
 
 
@@ -82,6 +85,10 @@ def parse(word: str) -> tuple[str, str, str]:
     match = _WORD.fullmatch(word)
     if not match or ".." in word:
         raise MdtkError(f"{word}: a model on the Hub is written hf://owner/name, or hf://owner/name/FILE")
+    try:
+        validate_repo_id(match[1])
+    except HFValidationError as error:
+        raise MdtkError(f"{word}: no repository can have that name ({error}); correct it") from error
     return match[1], match[2] or "", match[3] or ""
 
 

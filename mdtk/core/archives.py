@@ -20,6 +20,8 @@ RATIO = 20  # how much larger than the archive its content may be; images hardly
 FLOOR = 64 << 20  # bytes that any archive may unpack to
 LARGEST = 4 << 30  # bytes of one member, which is read whole
 MOST = 2_000_000  # members; the longest published archive has 700,000
+LONGEST_HEADER = 64 << 10  # bytes that a .tar may say of one member beside its header: a long name, times, an owner
+_SAID = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK)
 _ADVICE = "delete it and fetch it again"
 
 
@@ -71,8 +73,21 @@ def _zip_members(path: Path) -> Iterator[Member]:
                 yield Member(info.filename, info.file_size, _guarded(path, partial(archive.read, info)))
 
 
+class _Header(tarfile.TarInfo):
+    """The header of a member. tarfile reads whatever size an extension claims, and lists of holes, into memory."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:  # the entry point that tarfile names for this
+        if (self.type in _SAID and self.size > LONGEST_HEADER) or self.type == tarfile.GNUTYPE_SPARSE:
+            raise tarfile.TarError(f"a header of {self.size} bytes, or a file with holes")
+        member: tarfile.TarInfo = super()._proc_member(archive)  # type: ignore[misc]
+        return member
+
+    def _proc_gnusparse_10(self, *_: object) -> None:
+        raise tarfile.TarError("a file with holes")
+
+
 def _tar_members(path: Path, limit: int) -> Iterator[Member]:
-    with tarfile.open(path, "r|*") as archive:
+    with tarfile.open(path, "r|*", tarinfo=_Header) as archive:
         for info in archive:
             if archive.offset > limit:  # what is passed over is unpacked too
                 raise MdtkError(f"{path}: refused, it would unpack to more than {RATIO} times its size; {_ADVICE}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import inspect
 import os
 from collections.abc import Iterator
@@ -88,6 +89,8 @@ def process_group(device_name: str, timeout: float = 0.0) -> Iterator[torch.devi
         )
         _watch = Watch(rank(), world_size(), timeout)
         _watch.start()
+        # A thread that comes back from the store's C++ while the interpreter ends aborts the process.
+        atexit.register(_watch.stop)
     try:
         yield device
     except Exception as error:

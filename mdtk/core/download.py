@@ -49,6 +49,11 @@ def _download(url: str, path: Path) -> None:
         with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
             resumed = answer.status == 206
             have = have if resumed else 0
+            if answer.headers.get_content_type() == "text/html" and path.suffix != ".html":
+                raise MdtkError(
+                    f"{url} answers with a web page instead of the file; open it in a browser to see what it asks, "
+                    f"and put the file to {path}"
+                )
             total = int(answer.headers.get("Content-Length", 0)) + have
             _check_space(path, total - have)
             _receive(answer, part, "ab" if resumed else "wb", total, have)
@@ -122,7 +127,8 @@ def check_sum(path: Path, checksum: str = "") -> None:
     if not wanted:
         write_text(pinned, f"{found}\n")
     elif found != wanted:
-        raise MdtkError(f"{path} has {kind} {found}, not {wanted}; delete it and fetch it again")
+        first = "" if checksum else f"; if the first one was wrong, delete {pinned.name} beside it too"
+        raise MdtkError(f"{path} has {kind} {found}, not {wanted}; delete it and fetch it again{first}")
 
 
 def digest(path: Path, kind: str = "sha256") -> str:

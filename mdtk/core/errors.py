@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import sys
+import time
 from collections.abc import Callable
 
 LONGEST = 500  # characters of a message: content of a file may stand in it, and 3 MB of it help nobody
@@ -45,7 +48,7 @@ def run_tool(main: Callable[[], int | None]) -> int:
     """Runs a command-line tool and returns its exit status: what `main` returns, where None means 0.
 
     An `MdtkError`, or a file that the system refuses (a full disk, no permission), is printed as one line on stderr and
-    gives 1; with `MDTK_DEBUG=1` it is raised. Ctrl-C gives 130.
+    gives 1; with `MDTK_DEBUG=1` it is raised. torchrun is told it too. Ctrl-C gives 130.
     """
     try:
         return main() or 0
@@ -56,10 +59,19 @@ def run_tool(main: Callable[[], int | None]) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
         refused = f"the system refused a file ({error}); make room, or correct the name or its permissions"
-        print(f"error: {sentence(error) if isinstance(error, MdtkError) else one_line(refused)}", file=sys.stderr)
+        said = sentence(error) if isinstance(error, MdtkError) else one_line(refused)
+        print(f"error: {said}", file=sys.stderr)
+        _tell_launcher(said)
         return 1
     except OthersFailed:
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+
+
+def _tell_launcher(text: str) -> None:
+    """Leaves `text` for torchrun, which shows it as the root cause at the end of its own report."""
+    if path := os.environ.get("TORCHELASTIC_ERROR_FILE"):
+        with contextlib.suppress(OSError), open(path, "w", encoding="utf-8") as file:
+            json.dump({"message": text, "timestamp": int(time.time())}, file)

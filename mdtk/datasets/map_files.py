@@ -12,14 +12,13 @@ from typing import IO, Literal
 import cv2
 import numpy as np
 
-from mdtk.core.arrays import one_type, read_header
+from mdtk.core.arrays import Header, check_member, numbers_after, one_type, read_header
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import require_file
 from mdtk.core.guard import check_size, reading
 from mdtk.datasets.exr_files import read_exr
 from mdtk.datasets.image_files import MOST_PIXELS, read_grey_png
 
-MOST_BYTES = 4 << 30  # of an array in a .npz
 PNG_SCALE = 256.0  # of a 16-bit PNG, as KITTI's
 
 
@@ -43,9 +42,13 @@ def load_array(path: Path, mmap_mode: Literal["r"] | None = None) -> np.ndarray:
     with reading(path, "plain .npy array", "save it with numpy.save and one numeric type"):
         if path.suffix.lower() == ".npz":
             return _only_array(path)
+        size = path.stat().st_size
         with path.open("rb") as file:
-            _check_header(path, file, path.stat().st_size)
-        return np.load(path, mmap_mode=mmap_mode, allow_pickle=False)
+            header = _checked_header(path, file, size)
+            if mmap_mode is None:
+                return numbers_after(file, header, size, str(path))
+            shape, fortran, dtype = header
+            return np.memmap(path, dtype, mmap_mode, file.tell(), shape, "F" if fortran else "C")
 
 
 def _only_array(path: Path) -> np.ndarray:
@@ -53,21 +56,20 @@ def _only_array(path: Path) -> np.ndarray:
         members = archive.infolist()
         if len(members) != 1:
             raise MdtkError(f"{path}: holds {len(members)} arrays; save one with numpy.savez")
-        if members[0].file_size > MOST_BYTES:
-            raise MdtkError(f"{path}: its array claims {members[0].file_size} bytes; save one map a file")
+        check_member(members[0], str(path))
         with archive.open(members[0]) as file:
-            _check_header(path, file, members[0].file_size)
-        with archive.open(members[0]) as file:
-            return np.lib.format.read_array(file, allow_pickle=False)
+            header = _checked_header(path, file, members[0].file_size)
+            return numbers_after(file, header, members[0].file_size, str(path))
 
 
-def _check_header(path: Path, file: IO[bytes], size: int) -> None:
+def _checked_header(path: Path, file: IO[bytes], size: int) -> Header:
     """Raises `MdtkError` for an array of objects, and for one that would be larger than its `size` bytes."""
-    shape, _, dtype = read_header(file)
+    header = shape, _, dtype = read_header(file)
     if dtype.kind not in "biuf":
         raise MdtkError(f"{path}: not a plain .npy array, it holds {one_type(dtype)}; save one numeric type")
     if math.prod(shape) * dtype.itemsize > size:
         raise MdtkError(f"{path}: not a plain .npy array, it ends before its shape {shape} is full; save it again")
+    return header
 
 
 def _read_tiff(path: Path) -> np.ndarray:

@@ -58,6 +58,8 @@ def evaluate_protocol(
     if config.score:
         check_kind(scale.row, kind)  # before anything is predicted
     batches = shard_batches(indices, config.batch_size)
+    if config.score:  # before anything is predicted: a file of another list is refused here
+        depths = open_ground_truth(config.ground_truth, protocol, reader, batches, config.workers)
     predictions = shared_predictions(config, protocol, predictor, reader, batches)
     if not config.score:
         return []
@@ -66,7 +68,6 @@ def evaluate_protocol(
     baselines = config.baselines() if config.baselines else None
     candidates = {MODEL: Candidate(predictions, scale, kind)}
     candidates |= baseline_candidates(baselines, reader, batches, scale.alignment) if baselines else {}
-    depths = open_ground_truth(config.ground_truth, protocol, reader, batches, config.workers)
     found = evaluate_all(protocol, candidates, depths, config.skip_empty, together, reader.recording, maps)
     if TAE in config.map_metrics:
         found = {

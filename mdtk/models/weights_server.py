@@ -22,7 +22,7 @@ def check_server(tag: str, seconds: float = ANSWER) -> None:
     hub = weights.hf_hub_id
     if hub and (constants.HF_HUB_OFFLINE or any(isinstance(try_to_load_from_cache(hub, one), str) for one in _FILES)):
         return
-    address = constants.ENDPOINT if hub else str(weights.url)
+    address = f"{constants.ENDPOINT}/{hub}/resolve/main/{_FILES[0]}" if hub else str(weights.url)
     if reason := why_silent(address, seconds):
         raise MdtkError(
             f"MODEL.PRETRAINED: the ImageNet weights of {tag} could not be had, {address} does not answer ({reason}); "

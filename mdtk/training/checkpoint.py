@@ -78,9 +78,9 @@ def _write(path: Path, content: Mapping[str, Any]) -> None:
 
 def _unwritable(path: Path, error: Exception) -> MdtkError:
     reason = error.strerror if isinstance(error, OSError) else "no space, or the file system failed"
+    kept = "the checkpoint before is whole" if path.is_file() else "none was written before"
     return MdtkError(
-        f"{path} cannot be written ({reason}); the checkpoint before is whole: free or repair {path.parent}, "
-        "then run the same command again"
+        f"{path} cannot be written ({reason}); {kept}: free or repair {path.parent}, then run the same command again"
     )
 
 

@@ -24,6 +24,7 @@ from mdtk.config.sections import LogSection
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import write_text
 from mdtk.core.optional import optional_module
+from mdtk.evaluation.io.results import cell
 from mdtk.evaluation.io.run_log import read_records
 
 
@@ -133,10 +134,15 @@ def write_tables(path: Path) -> None:
     for kind in dict.fromkeys(record["kind"] for record in records):
         rows = [record for record in records if record["kind"] == kind]
         text = io.StringIO()
-        table = csv.DictWriter(text, list(dict.fromkeys(name for row in rows for name in row if name != "kind")))
-        table.writeheader()
-        table.writerows({name: value for name, value in row.items() if name != "kind"} for row in rows)
+        names = list(dict.fromkeys(name for row in rows for name in row if name != "kind"))
+        table = csv.writer(text)
+        table.writerow(map(cell, names))
+        table.writerows([_safe(row.get(name, "")) for name in names] for row in rows)
         write_text(path.with_name(f"{kind}.csv"), text.getvalue())
+
+
+def _safe(value: Any) -> Any:
+    return value if isinstance(value, (int, float)) else cell(str(value))
 
 
 def kept_name(path: Path, new: bool) -> str:

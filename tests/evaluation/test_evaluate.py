@@ -78,6 +78,16 @@ def test_model_and_baseline_predictors(evaluations):
     assert model.protocol.label == "sequence (0.001 … 10 m)"
 
 
+def test_ground_truth_is_looked_at_before_anything_is_predicted(cfg, tmp_path):
+    def never(images, reader):
+        raise AssertionError("predicted")
+
+    predictor = build_model_predictor(cfg, never, "cpu")
+    config = build_eval_config(cfg, ground_truth=str(tmp_path / "absent.npz"))
+    with pytest.raises(MdtkError, match=r"absent\.npz"):
+        evaluate_protocols(config, predictor, ["sequence"])
+
+
 def test_limit_and_no_baselines(tiny_recipe):
     (model,) = score(load_config(tiny_recipe, ["EVAL.LIMIT", "2"]), baselines=False)
     assert [row.index for row in model.rows] == [0, 3]  # the first and the last of four

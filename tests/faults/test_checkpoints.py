@@ -101,6 +101,15 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(tiny_recipe, trained, tmp
     assert not differing(weights(tmp_path), weights(trained))
 
 
+def test_a_disk_that_is_full_from_the_start_has_no_checkpoint_before(tiny_recipe, tmp_path, monkeypatch):
+    def full(path, content):
+        raise RuntimeError("PytorchStreamWriter failed writing file")
+
+    monkeypatch.setattr(checkpoint_module, "write_weights", full)
+    with pytest.raises(MdtkError, match=r"last.pth cannot be written .*; none was written before: free or repair"):
+        train_here(tmp_path, tiny_recipe, KEYS)
+
+
 def test_a_deleted_folder_is_made_again(tiny_recipe, trained, tmp_path, monkeypatch):
     out_dir, sound = tmp_path / "out", checkpoint_module.write_weights
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import http.server
 import socket
 import threading
 import time
@@ -11,12 +13,14 @@ from collections.abc import Iterator
 import pytest
 from huggingface_hub import constants
 
+from mdtk.cli import hub
 from mdtk.core import download as download_module
-from mdtk.core.download import download
+from mdtk.core.download import check_sum, download
 from mdtk.core.errors import MdtkError
 from mdtk.models.encoders import build_encoder
 from mdtk.models.weights_server import check_server
 from mdtk.training import prepare
+from tests.helpers.server import serving
 from tests.helpers.training import train_here
 
 
@@ -69,6 +73,76 @@ def test_a_silent_download(monkeypatch, tmp_path, answer):
     with silent_server(answer) as address, pytest.raises(MdtkError, match="cannot be fetched"):
         download(f"{address}/x.zip", tmp_path / "x.zip")
     assert time.monotonic() - begun < 10
+
+
+class AnswersNoFile(http.server.BaseHTTPRequestHandler):
+    """A server that is there, and is silent when it is asked for a file."""
+
+    def do_HEAD(self) -> None:
+        if self.path == "/":
+            self.send_response(200)
+            self.end_headers()
+        else:
+            time.sleep(30)
+
+    do_GET = do_HEAD
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+def test_a_hub_that_is_silent_about_the_file(monkeypatch, tmp_path):
+    """The library would ask it again for minutes."""
+    with serving(tmp_path / "folder", AnswersNoFile) as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        monkeypatch.setenv("MDTK_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr(hub, "why_silent", functools.partial(download_module.why_silent, seconds=0.3))
+        monkeypatch.setattr(hub, "hf_hub_download", None)
+        begun = time.monotonic()
+        with pytest.raises(MdtkError, match=r"hf://me/depth cannot be fetched \(timed out\)"):
+            hub.hub_file("hf://me/depth")
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+        monkeypatch.setattr(constants, "ENDPOINT", server.url)
+        with pytest.raises(MdtkError, match=r"/resolve/main/model\.safetensors does not answer"):
+            check_server("resnet18.tv_in1k", 0.3)
+        assert time.monotonic() - begun < 10
+
+
+def test_a_hub_whose_connection_fails_is_one_sentence(monkeypatch, tmp_path):
+    def stalled(*_: object, **__: object) -> None:
+        raise TypeError("of a library that nobody here knows")
+
+    monkeypatch.setenv("MDTK_CACHE", str(tmp_path))
+    monkeypatch.setattr(hub, "why_silent", lambda address: "")
+    monkeypatch.setattr(hub, "hf_hub_download", stalled)
+    with pytest.raises(MdtkError, match=r"hf://me/depth cannot be fetched \(of a library"):
+        hub.hub_file("hf://me/depth")
+    for word in ("hf://-a/b", "hf://a/b--c", "hf://a/b.git"):
+        with pytest.raises(MdtkError, match="no repository can have that name"):
+            hub.hub_file(word)
+
+
+def test_a_web_page_is_no_file(tmp_path):
+    page = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: 6\r\n\r\n<html>"
+    with silent_server(page) as address, pytest.raises(MdtkError, match="answers with a web page instead of the file"):
+        download(f"{address}/x.zip", tmp_path / "x.zip")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("address", ["file:///etc/passwd", "data:text/plain,x"])
+def test_an_answer_cannot_lead_to_a_file_of_this_machine(tmp_path, address):
+    away = f"HTTP/1.1 302 Found\r\nLocation: {address}\r\nContent-Length: 0\r\n\r\n".encode()
+    with silent_server(away) as url, pytest.raises(MdtkError, match="answers 302"):
+        download(f"{url}/x.zip", tmp_path / "x.zip")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_first_fetch_that_was_wrong_is_forgotten_by_hand(tmp_path):
+    (tmp_path / "x.zip").write_bytes(b"cut off")
+    check_sum(tmp_path / "x.zip")
+    (tmp_path / "x.zip").write_bytes(b"the whole file")
+    with pytest.raises(MdtkError, match=r"if the first one was wrong, delete x\.zip\.sha256 beside it too"):
+        check_sum(tmp_path / "x.zip")
 
 
 def test_data_is_looked_at_before_networks_are_built(tiny_recipe, tmp_path, monkeypatch):

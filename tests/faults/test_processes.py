@@ -150,6 +150,8 @@ def test_an_error_of_one_process_is_one_sentence(tiny_recipe, clip, tmp_path, la
         done = run_tool("train", "--config", tiny_recipe, *more, processes=2, check=False)
     assert done.returncode == 1
     assert sum("error: " in line and "000005.png" in line for line in done.stderr.splitlines()) == 1
+    if launcher == "torchrun":  # whose own report ends with it
+        assert re.fullmatch(r"\s*traceback : image cannot be read: .*000005\.png .*", done.stderr.splitlines()[-2])
     assert "gloo" not in done.stderr.lower()
 
 

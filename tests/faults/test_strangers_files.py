@@ -32,6 +32,7 @@ from mdtk.core.weights import read_torch, read_weights, write_weights
 from mdtk.datasets.depth_files import read_gt_depths, read_npy
 from mdtk.datasets.image_files import open_rgb
 from mdtk.datasets.kitti_calibration import read_raw_cameras
+from mdtk.datasets.map_files import load_array, read_map
 from mdtk.datasets.mat_file import read_mat
 from mdtk.datasets.readers.diode import Diode
 from mdtk.datasets.readers.eth3d import Eth3d
@@ -40,7 +41,7 @@ from mdtk.datasets.readers.nyuv2 import NYUv2
 from mdtk.datasets.readers.scannet import ScanNet
 from mdtk.datasets.readers.sintel import Sintel
 from mdtk.datasets.sequence.frames import list_images
-from mdtk.datasets.sequence.video_frames import open_video
+from mdtk.datasets.sequence.video_frames import read_frames
 from mdtk.evaluation.io.external import External
 from mdtk.models import load_model
 from tests.helpers.tiny import PROJECT
@@ -253,8 +254,33 @@ def test_pictures(tmp_path):
     chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
     (tmp_path / "b.png").write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 0) + b"IDAT" + bytes(4))
     assert "179 megapixels" in refusal(open_rgb, tmp_path / "b.png")
-    (tmp_path / "v.mp4").write_text("#EXTM3U\n#EXTINF:1,\n/etc/passwd\n")
-    assert "is a text" in refusal(open_video, tmp_path / "v.mp4")
+
+
+def test_lists_that_name_other_files_are_no_videos(tmp_path):
+    frames = [Image.new("RGB", (16, 16), number) for number in (0, 90)]
+    frames[0].save(tmp_path / "secret.gif", save_all=True, append_images=frames[1:])
+    assert sum(1 for _ in read_frames(tmp_path / "secret.gif")) == 2
+    for text in ("#EXTM3U\n#EXTINF:1,\n/etc/passwd\n", "ffconcat version 1.0\nfile secret.gif\n# \0\n", ""):
+        (tmp_path / "v.mp4").write_text(text)
+        assert "does not begin as MP4" in refusal(next, read_frames(tmp_path / "v.mp4"))
+
+
+def test_headers_of_arrays(tmp_path):
+    """numpy looks for Python 2's numbers in a header that it cannot read, in a time that grows with its square."""
+    header = b"{'descr': '|u1', 'fortran_order': False, 'shape': (2, 3)}" + b" " * 9000 + b"'\xff"
+    for version, room in ((b"\1\0", "<H"), (b"\2\0", "<I")):
+        content = b"\x93NUMPY" + version + struct.pack(room, len(header)) + header + bytes(6)
+        (tmp_path / "a.npy").write_bytes(content)
+        for read in (read_npy, read_map, lambda path: External({"a": (path, None)}, "depth")["a"]):
+            refusal(read, tmp_path / "a.npy")
+    np.save(tmp_path / "b.npy", np.arange(6, dtype=np.float32).reshape(2, 3).T)
+    for mode in (None, "r"):
+        np.testing.assert_array_equal(load_array(tmp_path / "b.npy", mode), np.load(tmp_path / "b.npy"))
+
+
+def test_a_map_that_unpacks_to_gigabytes(tmp_path):
+    np.savez_compressed(tmp_path / "m.npz", np.zeros((5000, 5000), np.float32))
+    assert "refused, arr_0.npy unpacks" in refusal(read_map, tmp_path / "m.npz")
 
 
 def test_names_stay_below_their_root(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -32,7 +33,12 @@ if sys.platform != "win32":
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".gif")
 _JPEG = [cv2.IMWRITE_JPEG_QUALITY, 95, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
-_PROBE = 4096  # bytes at the start of a file; every container has a zero byte in them
+# How videos begin: MP4 and MOV, AVI, Matroska and WebM, GIF, MPEG's streams. FFmpeg also knows lists, which name other
+# files of this machine and addresses.
+_STARTS = re.compile(
+    rb".{4}(ftyp|moov|mdat|free|skip|wide|pnot)|RIFF.{4}AVI |\x1aE\xdf\xa3|GIF8|\x00\x00\x01[\xb3\xba]|\x47.{187}\x47",
+    re.DOTALL,
+)
 _log = logging.getLogger(__name__)
 
 
@@ -40,10 +46,12 @@ def open_video(path: Path) -> cv2.VideoCapture:
     """Opens a video, whose frames OpenCV turns upright as its metadata say. Raises `MdtkError` if it cannot be read."""
     require_file(path, "video", "give an existing file")
     with reading(path, "video", "give another file"), path.open("rb") as file:
-        start = file.read(_PROBE)
-    if b"\0" not in start and not start.startswith(b"GIF8"):
-        # A text would be taken for a playlist, by which FFmpeg opens other files of this machine and addresses.
-        raise MdtkError(f"video cannot be read: {path} is a text or empty, not a video; give the video itself")
+        start = file.read(256)
+    if not _STARTS.match(start):
+        raise MdtkError(
+            f"video cannot be read: {path} does not begin as MP4, MOV, AVI, MKV, WebM, GIF and MPEG do; re-encode it, "
+            "e.g. to .mp4 (H.264)"
+        )
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # the error below replaces the decoder's own messages
     level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     try:

@@ -14,7 +14,7 @@ import numpy as np
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import is_file
 from mdtk.core.guard import reading
-from mdtk.evaluation.comparison import Result, check_comparable, read_result
+from mdtk.evaluation.comparison import Result, check_comparable, published_doubts, published_lines, read_result
 from mdtk.evaluation.io.results import read_facts
 from mdtk.evaluation.io.run_log import read_records
 from mdtk.evaluation.scoring.evaluator import MODEL
@@ -83,6 +83,8 @@ def _entry(path: Path, label: str) -> Entry:
     for name, result in results.items():
         if "abs_rel" not in result.metrics or len(result.indices) != len(result.names):
             raise MdtkError(f"{csv_path}: {name} has no abs_rel, or no places in the list; {ADVICE}")
+        if not (np.isfinite(result.metrics["abs_rel"]) & (result.metrics["abs_rel"] >= 0)).all():
+            raise MdtkError(f"{csv_path}: {name} has an abs_rel that no image can have (NaN, inf, negative); {ADVICE}")
     model = dataclasses.replace(results.pop(MODEL), label=label)
     return Entry(label, path.parent, csv_path, facts, model, results)
 
@@ -120,7 +122,8 @@ def doubts(entries: Sequence[Entry]) -> list[str]:
             sentences += check_comparable([entries[0].result, other.result])
         except MdtkError as error:
             sentences.append(str(error))
-    return sentences
+    first = entries[0].result
+    return sentences + (published_doubts(first) if published_lines(first.protocol) else [])
 
 
 def same_images(entries: Sequence[Entry]) -> list[Entry]:
