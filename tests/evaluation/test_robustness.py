@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import numpy as np
@@ -65,6 +66,36 @@ def test_levels_are_the_published_ones():
         corrupt(grey, "fog", 6)
     with pytest.raises(MdtkError, match="--corruptions names the corruption 'rain', and there is none"):
         corrupt(grey, "rain", 1)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_every_level_has_the_constant_of_the_facts(level):
+    def at(*values):
+        return values[level - 1]
+
+    grey = np.full((200, 200, 3), 128, np.uint8)
+    plain, value = 128 / 255, 128 / 255 + at(0.1, 0.2, 0.3, 0.4, 0.5)
+    assert corrupt(grey, "brightness", level).mean() / 255 == pytest.approx(min(value, 1), abs=0.005)
+    contrast = corrupt(IMAGE, "contrast", level).astype(float).std((0, 1))
+    assert contrast == pytest.approx(at(0.4, 0.3, 0.2, 0.1, 0.05) * IMAGE.astype(float).std((0, 1)), rel=0.03)
+    assert len(np.unique(corrupt(IMAGE, "color_quant", level))) <= 2 ** at(5, 4, 3, 2, 1)
+    white = corrupt(np.full((300, 300, 3), 51, np.uint8), "shot_noise", level).astype(float)  # rarely above white
+    assert white.mean() / 255 == pytest.approx(0.2, abs=0.01)
+    assert white.std() / 255 == pytest.approx(np.sqrt(0.2 / at(60, 25, 12, 5, 3)), rel=0.06)
+    dark = corrupt(grey, "impulse_noise", level)
+    assert np.mean((dark == 0) | (dark == 255)) == pytest.approx(at(0.03, 0.06, 0.09, 0.17, 0.27), rel=0.06)
+    if level < 4:  # stronger noise is cut at black and white
+        noisy = corrupt(grey, "gaussian_noise", level).astype(float) / 255
+        assert noisy.std() == pytest.approx(at(0.08, 0.12, 0.18, 0.26, 0.38), rel=0.02)
+        assert noisy.mean() == pytest.approx(plain, abs=0.005)
+    blocks = corrupt(GENERATOR.integers(0, 255, (60, 100, 3), np.uint8), "pixelate", level)
+    assert np.count_nonzero((np.diff(blocks.astype(int), axis=1) != 0).any((0, 2))) + 1 == int(
+        100 * at(0.6, 0.5, 0.4, 0.3, 0.25)
+    )
+    stored = io.BytesIO()
+    Image.fromarray(IMAGE).save(stored, "JPEG", quality=at(25, 18, 15, 10, 7))
+    same = np.asarray(Image.open(stored)).astype(float)
+    assert np.abs(corrupt(IMAGE, "jpeg_compression", level) - same).mean() < 1
 
 
 def test_images_are_corrupted_at_the_published_size():

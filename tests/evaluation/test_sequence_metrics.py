@@ -13,7 +13,11 @@ from skimage.metrics import structural_similarity
 
 from mdtk.config import dump, load_config
 from mdtk.core.weights import write_weights
+from mdtk.evaluation.scoring.evaluator import Candidate, evaluate_all
+from mdtk.evaluation.scoring.protocols import get_protocol
+from mdtk.evaluation.scoring.score import ScaleMode
 from mdtk.evaluation.scoring.temporal import TimedDepth, pair_error
+from mdtk.evaluation.sequence_metrics import with_temporal_error
 from mdtk.evaluation.unsupervised import errors
 from mdtk.models import build_model
 from tests.helpers.device import on_cpu
@@ -93,6 +97,28 @@ def test_temporal_error_on_the_command_line(walk, tiny_recipe, tmp_path):
     expected = [brute_force(*frames[i : i + 2]) for i in range(len(found["wrong"]) - 1)]
     np.testing.assert_allclose(found["wrong"][:-1], expected, rtol=1e-5)
     assert max(found["exact"][:-1]) < 3 < 15 < min(found["wrong"][:-1])
+
+
+class Still:
+    """A reader of frames that do not move."""
+
+    def pose(self, index):
+        return np.eye(4)
+
+
+def test_recordings_are_not_neighbours():
+    depth = np.full((6, 8), 4.0, np.float32)
+    items = [(index, f"image {index}", depth) for index in range(5)]
+    maps = {name: 1 / (depth * (1 + 0.1 * index)) for index, name, _ in items}
+    recordings = "aabbb"
+    candidate, row = Candidate(maps, ScaleMode("none")), get_protocol("sequence")
+    scored = evaluate_all(row, {"model": candidate}, items, recording=recordings.__getitem__)["model"]
+    found = with_temporal_error(scored, candidate, Still(), lambda *_: K, [range(5)])
+    errors = [one.metrics["tae"] for one in found.rows]
+    assert [bool(np.isnan(one)) for one in errors] == [False, True, False, False, True]
+    assert errors[0] == pytest.approx(50 * (0.1 / 1.1 + 0.1))
+    several = [errors[0], np.mean(errors[2:4])]  # the mean over recordings of their means
+    assert found.means["tae"] == pytest.approx(np.mean(several))
 
 
 @on_cpu

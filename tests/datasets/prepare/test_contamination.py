@@ -106,6 +106,13 @@ def test_odometry_and_raw_are_the_same_drives(tmp_path):
     assert found["test_frames"] == 1
 
 
+def test_frames_that_training_looks_at_are_counted_apart(tmp_path):
+    reader = KittiRaw(tmp_path, [f"2011_09_30/2011_09_30_drive_0033_sync {frame} l" for frame in (20, 21, 22)])
+    one = TrainList("kitti_raw", "mine", "", (reader.lines[0].replace(" l", " r"),), (-1, 1))
+    found = contamination([one], reader, range(3))
+    assert (found["test_frames"], found["test_frames_seen"], found["test_recordings"]) == (1, 2, 1)
+
+
 def test_lists_survive_a_checkpoint():
     one = published("eigen_zhou/val")
     assert unpack(one.pack()) == one
