@@ -14,7 +14,6 @@ CPU seconds count the workers' too (DATA.WORKERS, here 0 unless it is given).
 from __future__ import annotations
 
 import argparse
-import resource
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +21,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
-from ratios import Figure, measure, report
+from ratios import Figure, cpu_of_all, measure, report
 
 from mdtk.config import load_config
 from mdtk.core.errors import run_tool
@@ -36,12 +35,6 @@ from mdtk.models.loaded import full_disparity
 
 BAR = 1.15
 DRIVE = "2011_09_26/2011_09_26_drive_0001_sync"
-
-
-def cpu_of_all() -> float:
-    """User and system seconds of this process and of its children that have ended."""
-    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(one.ru_utime + one.ru_stime for one in usage)
 
 
 def make_data(root: Path, count: int) -> None:

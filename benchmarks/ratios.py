@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import resource
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -27,6 +28,12 @@ def measure(
         name: (statistics.median(cpu for cpu, _ in times[1:]), statistics.median(wall for _, wall in times[1:]))
         for name, times in found.items()
     }
+
+
+def cpu_of_all() -> float:
+    """User and system seconds of this process and of its children that have ended."""
+    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(one.ru_utime + one.ru_stime for one in usage)
 
 
 @dataclass(frozen=True)

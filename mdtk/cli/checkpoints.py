@@ -27,7 +27,8 @@ def native_checkpoint(word: str, partial: bool = False) -> Path:
     path = hub_file(word) if word.startswith(HUB) else Path(word).expanduser()
     if not path.exists():
         if word in published_models():
-            return _converted(fetch(find_model(word)), word, partial)
+            kept = Path("models") / word  # where Monodepth2's test_simple.py puts what it downloads
+            return _converted(kept if kept.is_dir() else fetch(find_model(word)), word, partial)
         if "/" in word or path.suffix:
             raise MdtkError(f"checkpoint not found: {word}; give a file, a folder, or a name of `mdtk models`")
         find_model(word)  # which says what names there are

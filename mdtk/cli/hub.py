@@ -161,6 +161,8 @@ def _model_rows(result: dict[str, Any]) -> Iterator[dict[str, Any]]:
 def _eval_results(result: dict[str, Any]) -> Iterator[EvalResult]:
     for row in _model_rows(result):
         for metric in row["published_order"]:
+            if row["metrics"][metric] is None:
+                continue  # infinite, as the depth of an alignment without a clamp is
             yield EvalResult(
                 task_type="depth-estimation",
                 dataset_type=result["protocol"].split("/")[0],
@@ -168,6 +170,10 @@ def _eval_results(result: dict[str, Any]) -> Iterator[EvalResult]:
                 metric_type=metric,
                 metric_value=row["metrics"][metric],
             )
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
 
 
 def _table(results: list[dict[str, Any]]) -> str:
@@ -178,7 +184,7 @@ def _table(results: list[dict[str, Any]]) -> str:
     lines = [f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
     for result in results:
         for row in _model_rows(result):
-            shown = [f"{row['metrics'][name]:.3f}" if name in row["published_order"] else "" for name in used]
+            shown = [_number(row["metrics"][name]) if name in row["published_order"] else "" for name in used]
             lines.append(
                 f"| {' | '.join([result['protocol'], str(result['images_evaluated']), row['alignment'], *shown])} |"
             )

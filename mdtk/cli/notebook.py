@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -13,6 +12,7 @@ from torch import Tensor
 from mdtk.cli.checkpoints import native_checkpoint, resized
 from mdtk.core.distributed import pick_device
 from mdtk.core.errors import MdtkError
+from mdtk.core.files import require_file
 from mdtk.datasets.image_files import open_rgb
 from mdtk.inference.predictor import Predictor
 from mdtk.inference.scale import DepthScale, depth_scale
@@ -21,13 +21,18 @@ from mdtk.models import loaded
 Picture = str | os.PathLike[str] | Image.Image | np.ndarray | Tensor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DepthModel:
     """A checkpoint that predicts the depth of pictures of any size."""
 
     model: loaded.LoadedModel
     predictor: Predictor
     scale: DepthScale
+
+    def __repr__(self) -> str:
+        """One line: the file, the encoder, the network's input, the unit; not every layer."""
+        what = f"{self.model.cfg.MODEL.ENCODER}, input {self.model.width}x{self.model.height}"
+        return f"DepthModel({self.model.path}, {what}, depth {'in metres' if self.metric else 'up to a factor'})"
 
     @property
     def metric(self) -> bool:
@@ -84,7 +89,9 @@ def to_rgb(image: Picture) -> Image.Image:
     if isinstance(image, Image.Image):
         return image.convert("RGB")
     if isinstance(image, (str, os.PathLike)):
-        return open_rgb(Path(image))
+        return open_rgb(require_file(image, "picture", "give the file of an image"))
+    if not isinstance(image, (np.ndarray, Tensor)):
+        raise MdtkError(f"a picture is a path, a PIL image, an array or a tensor, not {type(image).__name__}")
     pixels = image.detach().cpu().numpy() if isinstance(image, Tensor) else np.asarray(image)
     if isinstance(image, Tensor) and pixels.ndim == 3 and pixels.shape[0] == 3:
         pixels = pixels.transpose(1, 2, 0)

@@ -32,6 +32,7 @@ class Command:
         parser = ToolParser(description, epilog=f"examples:\n{examples}")
         parser.prog = prog
         parser.keys = self.keys
+        parser.familiar = DICTIONARIES.get(self.name, {})
         self.add_options(parser)
         return parser
 

@@ -79,7 +79,17 @@ def _check_data(node: CfgNode, cfg: CfgNode) -> None:
     if 0 in node.SOURCES or len(set(node.SOURCES)) != len(node.SOURCES):
         raise MdtkError(f"DATA.SOURCES is {node.SOURCES}; it takes different offsets other than 0")
     if node.SOURCES and cfg.MODEL.POSE == "none":
-        raise MdtkError("MODEL.POSE none has no motion for DATA.SOURCES; set DATA.SOURCES [] and DATA.STEREO true")
+        raise MdtkError(
+            "MODEL.POSE none has no motion for DATA.SOURCES; set DATA.SOURCES [] and DATA.STEREO true, or MODEL.POSE "
+            "given where the data have poses"
+        )
+    if cfg.MODEL.POSE == "given" and not node.SOURCES:
+        raise MdtkError("MODEL.POSE given tells the motion to DATA.SOURCES, which is empty; set MODEL.POSE none")
+    if cfg.MODEL.POSE == "given" and node.STEREO and node.BASELINE:
+        raise MdtkError(
+            f"DATA.BASELINE {node.BASELINE:g} is no length in metres, which the poses of MODEL.POSE given are in; set "
+            "DATA.BASELINE 0, the rig's metres"
+        )
     values = node.DEPTH_RANGE
     if any(values) and not 0 < values[0] < values[1]:
         raise MdtkError(f"DATA.DEPTH_RANGE is {values}; it takes minimum and maximum depth, or [0, 0]")

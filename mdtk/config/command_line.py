@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from typing import NoReturn
 
 from mdtk.core.errors import MdtkError
 
@@ -27,6 +29,7 @@ class ToolParser(argparse.ArgumentParser):
             allow_abbrev=False,
         )
         self.keys: Sequence[str] | None = None
+        self.familiar: Collection[str] = ()  # options of other programs, which are translated before they come here
 
     def parse_tool_args(
         self, argv: Sequence[str] | None = None, keys: Sequence[str] | None = None
@@ -46,9 +49,13 @@ class ToolParser(argparse.ArgumentParser):
             self.error(f"cannot read {refused[0]}: {known}")
         args, rest = self.parse_known_args(words)
         if rest:
-            self.error(f"cannot read {' '.join(rest)}: options begin with --, configuration keys are in capitals")
+            self.error(f"cannot read {' '.join(rest)}: {self._advice(rest)}")
         args.overrides = overrides
         return args
+
+    def error(self, message: str) -> NoReturn:
+        """Ends the process with status 2 and one sentence, without argparse's usage, which can be twelve lines."""
+        self.exit(2, f"{self.prog}: error: {message}; {self.prog} --help lists the options\n")
 
     @property
     def options(self) -> frozenset[str]:
@@ -57,7 +64,23 @@ class ToolParser(argparse.ArgumentParser):
 
     def format_usage(self) -> str:
         """The usage line, which also shows the KEY VALUE pairs."""
-        return super().format_usage().rstrip("\n") + ("" if self.keys == [] else " [KEY VALUE ...]") + "\n"
+        return super().format_usage().rstrip("\n") + self._pairs() + "\n"
+
+    def format_help(self) -> str:
+        """The help, whose usage line shows the KEY VALUE pairs too."""
+        usage, blank, rest = super().format_help().partition("\n\n")
+        return usage + self._pairs() + blank + rest
+
+    def _pairs(self) -> str:
+        return " [KEY VALUE ...]" if self.keys is None or self.keys else ""
+
+    def _advice(self, rest: Sequence[str]) -> str:
+        """What to type for words that no option takes: the nearest option, where there is one."""
+        unknown = [word.partition("=")[0] for word in rest if word.startswith("--")]
+        near = difflib.get_close_matches(unknown[0], sorted({*self.options, *self.familiar}), n=1) if unknown else []
+        if near:
+            return f"the nearest option is {near[0]}"
+        return "options begin with --, configuration keys are in capitals"
 
     def _split(self, words: list[str]) -> tuple[list[str], list[str]]:
         kept: list[str] = []

@@ -90,10 +90,11 @@ def _joint_pairs(given: dict[str, tuple[str, ...]], base: str, config: str | Pat
 
 def _networks(given: dict[str, tuple[str, ...]], bdedepth: bool) -> list[str]:
     pairs: list[str] = []
-    layers = given.get("--num_layers", ("18",))[0]
-    backbone = given.get("--backbone", ("resnet",))[0]
+    word = given.get("--backbone", ("resnet",))[0]
+    backbone = word.rstrip("0123456789")  # hrnet18 says --num_layers too
+    layers = word.removeprefix(backbone) or given.get("--num_layers", ("18",))[0]
     if backbone not in ("resnet", "hrnet"):
-        raise MdtkError(f"--backbone {backbone} is not known; it takes resnet or hrnet, or set MODEL.ENCODER")
+        raise MdtkError(f"--backbone {word} is not known; it takes resnet or hrnet, or set MODEL.ENCODER")
     if backbone == "hrnet":
         pairs += ["MODEL.ENCODER", f"hrnet_w{layers}", "MODEL.HRNET_FUSE", "bilinear"]
     elif "--num_layers" in given or "--backbone" in given:

@@ -77,6 +77,7 @@ _DEVICES = [
 ]
 EVALUATE = _dictionary(
     _CHECKPOINT,
+    Word("--pretrained_path", "--checkpoint {}", "1", note="BDEdepth's own way of scoring is --variant bdedepth"),
     _DEVICES,
     _NETWORKS,
     _IMAGES,

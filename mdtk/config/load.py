@@ -1,6 +1,7 @@
 """Loads recipes into the configuration tree, checks and freezes it, writes it as text and compares two of them.
 
-A recipe is a YAML file; its key `_BASE_` names one or several recipes, relative to the file, that it starts from.
+A recipe is a YAML file; its key `_BASE_` names one or several recipes that it starts from: files relative to it, else
+those that come with the package, such as `kitti/monodepth2_mono_640x192.yaml`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from mdtk.config.check import check_values
 from mdtk.config.keys import tree
 from mdtk.config.sections import RENAMED, SECTIONS
 from mdtk.core.errors import MdtkError
+from mdtk.core.files import shipped
 from mdtk.core.guard import read_text
 from mdtk.core.registry import import_plugins
 from mdtk.core.yaml_text import parse_yaml
@@ -97,9 +99,19 @@ class _Recipes:
             raise MdtkError(f"{path}: _BASE_ names more than {MOST_FILES} files; write fewer recipes")
         merged: dict[str, Any] = {}
         for base in bases:
-            _merge_into(merged, self.read(path.parent / base, seen))
+            file = Path(find_recipe(base, path.parent))
+            if not file.is_file():
+                known = shipped("configs")
+                raise MdtkError(f"{path}: _BASE_ {base} not found; give a file beside the recipe, or one of {known}")
+            _merge_into(merged, self.read(file, seen))
         _merge_into(merged, mapping)
         return merged
+
+
+def find_recipe(name: str, folder: str | Path = "") -> str:
+    """The recipe's file: `name` as seen from `folder`, else the one of that name that comes with the package."""
+    beside, inside = os.path.join(folder, name), shipped("configs") / name.removeprefix("configs/")
+    return beside if os.path.exists(beside) or not inside.is_file() else str(inside)
 
 
 def _parse(text: str, origin: str) -> dict[str, Any]:

@@ -128,7 +128,7 @@ class DataSection(Section):
     workers: int = key(
         "DATA.WORKERS",
         4,
-        "data loader processes of each training process; 0: load in the training process",
+        "data loader processes of each training process, at most one a CPU; 0: load in the training process",
         low=0,
         high=256,
         runtime=True,
@@ -312,8 +312,9 @@ class ModelSection(Section):
     pose: str = key(
         "MODEL.POSE",
         "separate",
-        "pose network: separate (own encoder), shared (the depth encoder's features), posecnn, none (stereo only)",
-        choices=("separate", "shared", "posecnn", "none"),
+        "pose network: separate (own encoder), shared (the depth encoder's features), posecnn; "
+        "given: no network, the data's poses in metres; none (stereo only)",
+        choices=("separate", "shared", "posecnn", "given", "none"),
     )
     pose_encoder: str = key("MODEL.POSE_ENCODER", "resnet18", "encoder of the separate pose network: any timm backbone")
     pose_input: str = key(
@@ -451,8 +452,8 @@ class SolverSection(Section):
     compile: str = key(
         "SOLVER.COMPILE",
         "none",
-        "none, or what torch.compile makes kernels of: loss, or all (networks and loss); where it fails, the run says "
-        "why and goes on eagerly",
+        "none, or what torch.compile makes kernels of: loss, or all (networks and loss; on a CPU the loss, which is "
+        "faster there as it is, stays eager); where it fails, the run says why and goes on eagerly",
         choices=("none", "loss", "all"),
         runtime=True,
     )

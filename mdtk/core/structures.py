@@ -110,7 +110,7 @@ class Inputs:
 
     views: Sequence[View]  # the whole image first
     frames_bn3hw: Tensor  # target and sources as the pose network sees them (recoloured)
-    stereo_T_b44: Tensor  # other camera ← target; identity without stereo
+    known_T_bk44: Tensor  # source ← target of the last K sources, whose motion the data tell
 
 
 @dataclass(frozen=True)

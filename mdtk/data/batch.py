@@ -20,7 +20,9 @@ class Sample:
     name: str
     frames_n3hw: np.ndarray  # uint8
     K_33: np.ndarray  # float32, pixels of the frames
-    stereo_T_44: np.ndarray  # float32, other camera ← target, in depth units; identity without stereo
+    # float32, source ← target in depth units, of the sources whose motion the data tell: the last K, the other
+    # camera last.
+    known_T_k44: np.ndarray
     depth_range_2: np.ndarray  # float32, depth of sigmoid 1 and 0
     # What augmentations and views drew, as "flip/on", and the frames that views cut, as "crop/frames".
     parameters: Mapping[str, np.ndarray] = field(default_factory=dict)
@@ -35,7 +37,7 @@ class Batch:
     names: tuple[str, ...]
     frames_bn3hw: Tensor
     K_b33: Tensor
-    stereo_T_b44: Tensor
+    known_T_bk44: Tensor
     depth_range_b2: Tensor
     parameters: Parameters = field(default_factory=dict)
     on_host: frozenset[str] = frozenset()
@@ -55,7 +57,7 @@ class Batch:
             self,
             frames_bn3hw=function(self.frames_bn3hw),
             K_b33=function(self.K_b33),
-            stereo_T_b44=function(self.stereo_T_b44),
+            known_T_bk44=function(self.known_T_bk44),
             depth_range_b2=function(self.depth_range_b2),
             parameters=parameters,
         )
@@ -83,7 +85,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
         names=tuple(sample.name for sample in samples),
         frames_bn3hw=stack([sample.frames_n3hw for sample in samples]),
         K_b33=stack([sample.K_33 for sample in samples]),
-        stereo_T_b44=stack([sample.stereo_T_44 for sample in samples]),
+        known_T_bk44=stack([sample.known_T_k44 for sample in samples]),
         depth_range_b2=stack([sample.depth_range_2 for sample in samples]),
         parameters={key: stack([sample.parameters[key] for sample in samples]) for key in samples[0].parameters},
         on_host=samples[0].on_host,

@@ -41,6 +41,7 @@ def build_mono_dataset(
         node.SOURCES,
         node.STEREO,
         (node.WIDTH, node.HEIGHT),
+        poses=cfg.MODEL.POSE == "given",
         baseline=node.BASELINE,
         depth_range=depth_range(node, cfg),
         prepare=prepare,
@@ -148,6 +149,11 @@ class NoiseReader(DatasetReader):
     def stereo_pose(self, index: int) -> tuple[int, float]:
         return -1, 0.54
 
+    def pose(self, index: int, offset: int = 0) -> np.ndarray:
+        forward = np.eye(4)
+        forward[2, 3] = offset
+        return forward
+
 
 def build_synthetic_batch(cfg: CfgNode, size: int, seed: int = 0) -> Batch:
     """A batch of noise in the shape that a recipe gives, for profiling and benchmarks (no files are read)."""
@@ -157,6 +163,7 @@ def build_synthetic_batch(cfg: CfgNode, size: int, seed: int = 0) -> Batch:
         data.sources,
         data.stereo,
         (data.width, data.height),
+        poses=cfg.MODEL.POSE == "given",
         baseline=data.baseline,
         depth_range=depth_range(cfg.DATA, cfg),
         prepare=build_preparation(cfg),

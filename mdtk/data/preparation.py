@@ -92,11 +92,11 @@ class Preparation:
     @torch.no_grad()
     def __call__(self, batch: Batch) -> Inputs:
         """A batch's own parameters applied, on the device where it is."""
-        whole = self._move(Frames(batch.frames_bn3hw, batch.K_b33, batch.stereo_T_b44), batch)
+        whole = self._move(Frames(batch.frames_bn3hw, batch.K_b33, batch.known_T_bk44), batch)
         clean = whole.images_bn3hw.float().div_(255)
         seen = self._recolour(clean, batch, 0)
         views = [self._view(index, batch, whole.K_b33, clean, seen) for index in range(len(self.views))]
-        return Inputs(views, seen, whole.stereo_T_b44)
+        return Inputs(views, seen, whole.known_T_bk44)
 
     def _view(self, index: int, batch: Batch, K_b33: Tensor, clean_bn3hw: Tensor, seen_bn3hw: Tensor) -> View:
         """The view of `self.views[index]`, from the whole image's frames as they are and as the networks see them."""
@@ -128,7 +128,7 @@ class Preparation:
         """The frames that the view cut, augmented like the whole image's, in 0..1; else the whole image's."""
         if CUT not in parameters:
             return clean_bn3hw
-        cut = self._move(Frames(parameters[CUT], batch.K_b33, batch.stereo_T_b44), batch)
+        cut = self._move(Frames(parameters[CUT], batch.K_b33, batch.known_T_bk44), batch)
         return cut.images_bn3hw.float().div_(255)
 
     def _move(self, frames: Frames, batch: Batch) -> Frames:

@@ -13,6 +13,7 @@ from mdtk.data.preparation import Preparation
 from mdtk.datasets.entry_frames import EntryFrames, decode_frames
 from mdtk.datasets.packed import PackedFrames
 from mdtk.datasets.reader import STEREO, DatasetReader, Offset
+from mdtk.geometry.pose import relative_motion
 
 TRIES = 20  # entries that are tried in the place of one that cannot be read
 Key = tuple[int, int, int]  # (epoch, position in the epoch, index): what the sampler asks for
@@ -23,9 +24,10 @@ class MonoDataset(Dataset):
     parameters follow from the seed, the epoch and the position alone, whatever the number of workers or restarts.
 
     Args: sources in frames, `stereo` appends the other camera; size (width, height) of the network's input;
-    baseline in depth units (0: the rig's metres); depth_range: depth of this set's sigmoid at 1 and at 0;
-    `prepare` draws the parameters of augmentations and views; with `replace` the next entry that can be read stands in
-    for one that cannot, and says so; `packed`: frames come from there, and the reader opens no image.
+    `poses`: the reader tells the motions to the sources; baseline in depth units (0: the rig's metres); depth_range:
+    depth of this set's sigmoid at 1 and at 0; `prepare` draws the parameters of augmentations and views; with
+    `replace` the next entry that can be read stands in for one that cannot, and says so; `packed`: frames come from
+    there, and the reader opens no image.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class MonoDataset(Dataset):
         stereo: bool,
         size: tuple[int, int],
         *,
+        poses: bool = False,
         baseline: float = 0.1,
         depth_range: tuple[float, float] = (0.1, 100.0),
         prepare: Preparation,
@@ -45,6 +48,7 @@ class MonoDataset(Dataset):
         self.reader, self.size, self.prepare, self.seed = reader, size, prepare, seed
         self.replace, self.packed = replace, packed
         self.offsets: list[Offset] = [0, *sources, *([STEREO] if stereo else [])]
+        self.posed = list(sources) if poses else []
         self.stereo, self.baseline = stereo, baseline
         self.depth_range = np.array(depth_range, np.float32)
 
@@ -70,7 +74,7 @@ class MonoDataset(Dataset):
             name=self.reader.name(index),
             frames_n3hw=frames.resized_n3hw,
             K_33=K.astype(np.float32),
-            stereo_T_44=self._stereo_T(index),
+            known_T_k44=self._known_T(index),
             depth_range_2=self.depth_range,
             parameters=self.prepare.draw(frames.images, self.size, (self.seed, epoch, position)),
             on_host=self.prepare.on_host,
@@ -82,12 +86,16 @@ class MonoDataset(Dataset):
             return self.packed(index)
         return decode_frames(self.reader, index, self.offsets, self.size)
 
-    def _stereo_T(self, index: int) -> np.ndarray:
-        T = np.eye(4, dtype=np.float32)
+    def _known_T(self, index: int) -> np.ndarray:
+        known = np.zeros((len(self.posed) + self.stereo, 4, 4), np.float32)
+        if self.posed:
+            target = self.reader.pose(index)
+            known[: len(self.posed)] = [relative_motion(self.reader.pose(index, o), target) for o in self.posed]
         if self.stereo:
             sign, metres = self.reader.stereo_pose(index)
-            T[0, 3] = sign * (self.baseline or metres)
-        return T
+            known[-1] = np.eye(4)
+            known[-1, 0, 3] = sign * (self.baseline or metres)
+        return known
 
 
 class MixedDataset(Dataset):

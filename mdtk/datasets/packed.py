@@ -92,7 +92,7 @@ class PackedFrames:
         has, note = read_note(folder)
         if reason := has.misfit(asked):
             raise MdtkError(f"DATA.PACKED: {folder} {reason}; pack it again with mdtk pack --overwrite")
-        self._unreadable: Mapping[str, str] = note["unreadable"]
+        self.unreadable: Mapping[str, str] = note["unreadable"]  # index as a text → why
         self._index = _read_index(folder / INDEX, note["index_sha256"], has)
         self._name = reader.name
         count, shape = len(self._index["frame_crc"]), (3, asked.height, asked.width)
@@ -107,25 +107,47 @@ class PackedFrames:
         for pixels that are not those that were packed."""
         numbers = self._index["entries"][index].tolist()
         if numbers[0] < 0:
-            raise MdtkError(self._unreadable.get(str(index), f"entry {index} could not be read when it was packed"))
+            raise MdtkError(self.unreadable.get(str(index), f"entry {index} could not be read when it was packed"))
         frames = np.empty((len(numbers), 3, self.facts.height, self.facts.width), np.uint8)
         for number, frame in zip(numbers, frames, strict=True):
-            self._frames.read(number * frame.nbytes, frame)
-            self._check(frame, self._index["frame_crc"][number], index, FRAMES)
-        width, height = self._index["native_size"][numbers[0]].tolist()
-        return EntryFrames(frames, (width, height), self._images(index, numbers))
-
-    def _images(self, index: int, numbers: list[int]) -> Sequence[Image.Image]:
+            self._read(number, frame, index)
         if self._native is None:
-            return _NoImages(len(numbers), self.folder)
-        images = []
-        for number in numbers:
-            width, height = self._index["native_size"][number].tolist()
-            pixels = np.empty((height, width, 3), np.uint8)
-            self._native.read(int(self._index["native_start"][number]), pixels)
-            self._check(pixels, self._index["native_crc"][number], index, NATIVE)
-            images.append(Image.frombuffer("RGB", (width, height), pixels, "raw", "RGB", 0, 1))
-        return images
+            return EntryFrames(frames, self._size(numbers[0]), _NoImages(len(numbers), self.folder))
+        images = [self._image(self._native, number, index) for number in numbers]
+        return EntryFrames(frames, self._size(numbers[0]), images)
+
+    def first_uses(self) -> dict[int, int]:
+        """Frame → the first entry that shows it."""
+        entries = self._index["entries"]
+        numbers, places = np.unique(entries, return_index=True)
+        pairs = zip(numbers.tolist(), (places // entries.shape[1]).tolist(), strict=True)
+        return {number: index for number, index in pairs if number >= 0}
+
+    def native_sizes(self) -> dict[int, tuple[int, int]]:
+        """Entry → (width, height) of its native images, for the entries that could be read when they were packed."""
+        targets = self._index["entries"][:, 0].tolist()
+        return {index: self._size(number) for index, number in enumerate(targets) if number >= 0}
+
+    def verify(self, number: int, index: int) -> None:
+        """Reads a frame of entry `index`, with its native pixels. Raises `MdtkError` for others than were packed."""
+        self._read(number, np.empty((3, self.facts.height, self.facts.width), np.uint8), index)
+        if self._native is not None:
+            self._image(self._native, number, index)
+
+    def _size(self, number: int) -> tuple[int, int]:
+        width, height = self._index["native_size"][number].tolist()
+        return width, height
+
+    def _read(self, number: int, frame: np.ndarray, index: int) -> None:
+        self._frames.read(number * frame.nbytes, frame)
+        self._check(frame, self._index["frame_crc"][number], index, FRAMES)
+
+    def _image(self, native: _Records, number: int, index: int) -> Image.Image:
+        width, height = self._size(number)
+        pixels = np.empty((height, width, 3), np.uint8)
+        native.read(int(self._index["native_start"][number]), pixels)
+        self._check(pixels, self._index["native_crc"][number], index, NATIVE)
+        return Image.frombuffer("RGB", (width, height), pixels, "raw", "RGB", 0, 1)
 
     def _check(self, pixels: np.ndarray, crc: np.uint32, index: int, file: str) -> None:
         if zlib.crc32(pixels.data) != crc:

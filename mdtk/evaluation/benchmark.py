@@ -17,7 +17,7 @@ from mdtk.evaluation.baselines import Baselines
 from mdtk.evaluation.eval_config import EvalConfig
 from mdtk.evaluation.ground_truth import GroundTruthReader, StoredGroundTruth
 from mdtk.evaluation.io import submission
-from mdtk.evaluation.io.provenance import collect_provenance
+from mdtk.evaluation.io.provenance import collect_provenance, image_format
 from mdtk.evaluation.io.saving import save_predictions
 from mdtk.evaluation.predictors import DepthPredictor, kind_of, predicted_disparities
 from mdtk.evaluation.scoring.alignment import check_kind
@@ -25,7 +25,7 @@ from mdtk.evaluation.scoring.evaluator import MODEL, Candidate, Evaluation, Grou
 from mdtk.evaluation.scoring.protocols import NO_TRUTH, Protocol, Submission
 from mdtk.evaluation.scoring.score import ScaleMode
 from mdtk.evaluation.scoring.temporal import TAE
-from mdtk.evaluation.sequence_metrics import check_sequence, with_temporal_error
+from mdtk.evaluation.sequence_metrics import check_sequence, scope_note, with_temporal_error
 from mdtk.evaluation.sharding import shard_batches, together
 from mdtk.evaluation.unsupervised import evaluate_photometric
 
@@ -43,16 +43,23 @@ def evaluate_protocol(
     config: EvalConfig, protocol: Protocol, predictor: DepthPredictor, reader: DatasetReader
 ) -> list[Evaluation]:
     """One protocol of `evaluate_protocols`; with `config.score` False it only predicts and saves, and gives nothing."""
+    indices = evenly_spaced(len(reader), config.limit)
+    known = {
+        "configuration": configuration(config, protocol, predictor, reader),
+        "contamination": contamination(config.train_lists, reader, indices),
+    }
     if protocol.ground_truth == NO_TRUTH:
-        return [evaluate_photometric(config, protocol, predictor, reader)]
+        one = evaluate_photometric(config, protocol, predictor, reader)
+        return [dataclasses.replace(one, provenance=dict(one.provenance) | known)]
     kind = kind_of(predictor)
     if TAE in config.map_metrics:
         check_sequence(reader)
     scale = config.scale_under(protocol, kind)
     if config.score:
         check_kind(scale.row, kind)  # before anything is predicted
-    indices = evenly_spaced(len(reader), config.limit)
     batches = shard_batches(indices, config.batch_size)
+    if config.score:  # before anything is predicted: a file of another list is refused here
+        depths = open_ground_truth(config.ground_truth, protocol, reader, batches, config.workers)
     predictions = shared_predictions(config, protocol, predictor, reader, batches)
     if not config.score:
         return []
@@ -61,20 +68,19 @@ def evaluate_protocol(
     baselines = config.baselines() if config.baselines else None
     candidates = {MODEL: Candidate(predictions, scale, kind)}
     candidates |= baseline_candidates(baselines, reader, batches, scale.alignment) if baselines else {}
-    depths = open_ground_truth(config.ground_truth, protocol, reader, batches, config.workers)
     found = evaluate_all(protocol, candidates, depths, config.skip_empty, together, reader.recording, maps)
     if TAE in config.map_metrics:
         found = {
-            label: with_temporal_error(one, candidates[label], reader, _intrinsics_of(reader))
+            label: with_temporal_error(one, candidates[label], reader, _intrinsics_of(reader), batches)
             for label, one in found.items()
         }
     for evaluation in found.values():
         if len(evaluation.rows) + len(evaluation.empty) != len(indices):
             raise RuntimeError(f"{protocol.key}: {len(evaluation.rows)} rows of {len(indices)} images; a shard is lost")
-    provenance = collect_provenance(protocol, predictor, reader, indices) | dict(config.provenance)
-    provenance["configuration"] = configuration(config, protocol, predictor, reader)
-    provenance["contamination"] = contamination(config.train_lists, reader, indices)
+    provenance = collect_provenance(protocol, predictor, reader, indices) | dict(config.provenance) | known
     provenance["ground_truth"] = config.ground_truth or "read from the data set"
+    if TAE in config.map_metrics:
+        provenance["tae"] = scope_note(scale.row)
     if baselines:
         provenance["baseline_predictors"] = baselines.describe()
     return [dataclasses.replace(one, provenance=provenance) for one in found.values()]
@@ -98,14 +104,17 @@ def configuration(
 ) -> dict[str, object]:
     """What two results must share to be the same one: known before anything is predicted."""
     scale = config.scale_under(protocol, kind_of(predictor))
+    indices = evenly_spaced(len(reader), config.limit)
     return {
         "protocol": protocol.label,
         "checkpoint_sha256": config.provenance.get("checkpoint_sha256", ""),
         "predictions": predictor.describe(),
-        "alignment": scale.alignment,
+        "model_depth_range": config.provenance.get("model_depth_range"),
+        "alignment": "none" if protocol.ground_truth == NO_TRUTH else scale.alignment,
         "factor": scale.factor,
         "list_sha256": text_sha256(reader.lines),
-        "images": len(evenly_spaced(len(reader), config.limit)),
+        "image_format": image_format(reader, indices),
+        "images": len(indices),
         "ground_truth": config.ground_truth,
         "map_metrics": list(config.map_metrics),
     }

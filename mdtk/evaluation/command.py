@@ -26,7 +26,7 @@ from mdtk.evaluation.predictors import DepthPredictor, PairModel, build_model_pr
 from mdtk.evaluation.report.entries import Entry
 from mdtk.evaluation.report.page import write_report
 from mdtk.evaluation.report.sources import Source, protocol_of
-from mdtk.evaluation.robustness import corruption_names, evaluate_corruptions, write_corruptions
+from mdtk.evaluation.robustness import corruption_names, corruptions_path, evaluate_corruptions, write_corruptions
 from mdtk.evaluation.scoring.evaluator import Evaluation
 from mdtk.evaluation.scoring.protocols import NO_TRUTH, SUBMISSIONS
 from mdtk.evaluation.user_predictor import is_user_file, load_user_predictor
@@ -119,7 +119,8 @@ def _open_checkpoint(path: str, config: str, pairs: Sequence[str], device: torch
         "model_depth_range": list(depth_range(data_sets(cfg)[0], cfg)),
         "precision": cfg.SOLVER.PRECISION,
     }
-    return predictor, cfg, provenance, model.train_lists or train_lists(model.cfg)
+    assumed = (dataclasses.replace(one, assumed=True) for one in train_lists(model.cfg))
+    return predictor, cfg, provenance, model.train_lists or tuple(assumed)
 
 
 def _on(device: torch.device, motion: PairModel) -> PairModel:
@@ -219,7 +220,7 @@ def _corrupted(
         found = evaluate_corruptions(config, protocol, predictor, config.reader(protocol), corruptions, folder)
         _say(f"\n{found[1]}\n")
         if distributed.is_main():
-            _say(f"  wrote {write_corruptions(config.folder, protocol, found[0])}")
+            _say(f"  wrote {write_corruptions(corruptions_path(config, protocol, bool(folder)), found[0])}")
 
 
 def _report(config: EvalConfig, predictor: DepthPredictor) -> Path:

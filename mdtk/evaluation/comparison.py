@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,9 +19,16 @@ from mdtk.evaluation.io.external import file_stem
 from mdtk.evaluation.io.results import align_columns, read_facts
 from mdtk.evaluation.scoring.bootstrap import Difference, compare_paired
 from mdtk.evaluation.scoring.evaluator import MODEL
-from mdtk.evaluation.scoring.metrics import METRICS
+from mdtk.evaluation.scoring.metrics import METRICS, SEVEN
 
 PUBLISHED = Path(__file__).with_name("published_results.yaml")
+DOUBTS = (  # facts of results that should be equal, and their name
+    (("protocol",), "protocols"),
+    (("list_sha256",), "lists"),
+    (("depth_min", "depth_max"), "depth ranges"),
+    (("image_format",), "image formats"),
+    (("ground_truth",), "ground truths"),
+)
 PLACE = ("predictor", "index", "name", "recording", "valid_pixels", "scale", "shift", "height", "width")
 
 
@@ -44,6 +52,36 @@ class Result:
         return float(values[~np.isnan(values)].mean()) if not np.isnan(values).all() else float("nan")
 
 
+def shared_protocols(places: Sequence[str | Path]) -> list[str]:
+    """The names of the CSV files, such as "kitti_eigen_monodepth2", that all the result folders hold, in order.
+
+    A place that is a CSV file chooses its own name; of files alone the first one names all. Raises `MdtkError` that
+    says what each place holds if they share none.
+    """
+    folders = [Path(place) for place in places if Path(place).suffix != ".csv"]
+    files = [Path(place).stem for place in places if Path(place).suffix == ".csv"]
+    if not folders:
+        return files[:1]
+    held = [_protocols_in(folder) for folder in folders]
+    shared = [stem for stem in held[0] if all(stem in one for one in held) and set(files) <= {stem}]
+    if not shared:
+        said = [f"{folder} holds {_held(folder)}" for folder in dict.fromkeys(folders)]
+        said += [f"{stem}.csv is given" for stem in files]
+        raise MdtkError(f"no protocol is in all results: {'; '.join(said)}; evaluate them on a common one")
+    return shared
+
+
+def _protocols_in(folder: Path) -> list[str]:
+    return sorted(one.stem for one in folder.glob("*.csv") if not one.stem.startswith("summary"))
+
+
+def _held(folder: Path) -> str:
+    """The protocols in a folder; of a training's folder, where its results are."""
+    below = [str(one) for one in sorted(folder.glob("evaluation/*/")) if _protocols_in(one)]
+    elsewhere = f"no result; give {' or '.join(below)}" if below else "nothing"
+    return ", ".join(_protocols_in(folder)) or elsewhere
+
+
 def read_result(place: str | Path, protocol: str, predictor: str = MODEL) -> Result:
     """A result: a folder of tools/evaluate.py that holds `<protocol>.csv`, or that file.
 
@@ -52,8 +90,7 @@ def read_result(place: str | Path, protocol: str, predictor: str = MODEL) -> Res
     place = Path(place)
     path = place if place.suffix == ".csv" else place / f"{file_stem(protocol)}.csv"
     if not path.is_file():
-        known = ", ".join(sorted(one.stem for one in place.glob("*.csv") if one.stem != "summary")) or "none"
-        raise MdtkError(f"{path} not found; evaluate that protocol into the folder (it holds {known})")
+        raise MdtkError(f"{path} not found; evaluate that protocol into the folder (it holds {_held(place)})")
     text = read_text(path, "result", "evaluate again")
     with reading(path, "result", "evaluate again"):
         rows = [row for row in csv.DictReader(io.StringIO(text), strict=True) if row.get("predictor") == predictor]
@@ -86,15 +123,30 @@ def check_comparable(results: Sequence[Result]) -> list[str]:
                 f"{other.label} has {len(other.names)} images and {first.label} {len(first.names)}, and they are not "
                 "the same ones; evaluate both on one list"
             )
-        for key, title in (("list_sha256", "lists"), ("depth_max", "depth ranges"), ("image_format", "image formats")):
-            if first.facts.get(key) != other.facts.get(key):
-                doubts.append(
-                    f"different {title}: {first.label} {first.facts.get(key)}, {other.label} {other.facts.get(key)}"
-                )
+        for keys, title in DOUBTS:
+            stated = [", ".join(str(one.facts.get(key)) for key in keys) for one in (first, other)]
+            if stated[0] != stated[1]:
+                doubts.append(f"different {title}: {first.label} {stated[0]}, {other.label} {stated[1]}")
         scales = [one.facts.get("results", {}).get(MODEL, {}).get("alignment") for one in (first, other)]
         if scales[0] != scales[1]:
             doubts.append(f"different alignments: {first.label} {scales[0]}, {other.label} {scales[1]}")
     return doubts
+
+
+def mean_of_runs(runs: Sequence[Result], label: str) -> Result:
+    """Runs of one recipe as one result under the name `label`: of each image, the mean over the runs."""
+    first = runs[0]
+    had = [name for name in first.metrics if all(name in run.metrics for run in runs)]
+    metrics = {name: np.mean([run.metrics[name] for run in runs], axis=0) for name in had}
+    return dataclasses.replace(first, label=f"{label} ({len(runs)} runs)" if len(runs) > 1 else label, metrics=metrics)
+
+
+def published_doubts(result: Result) -> list[str]:
+    """Why published numbers do not stand beside this result on equal terms, where its list is another one."""
+    published, own = (result.facts.get(name) for name in ("images_of_published_list", "images_of_list"))
+    if not published or published == own:
+        return []
+    return [f"published numbers are of {published} images, the results of another list of {own}: they do not compare"]
 
 
 def compare(a: Result, b: Result, metric: str) -> Difference:
@@ -102,6 +154,13 @@ def compare(a: Result, b: Result, metric: str) -> Difference:
     for result in (a, b):
         if metric not in result.metrics:
             raise MdtkError(f"{result.label} has no {metric}; it has {', '.join(result.metrics)}")
+    for result in (a, b):
+        if np.isinf(result.metrics[metric]).any():
+            name = result.names[int(np.argmax(np.isinf(result.metrics[metric])))]
+            raise MdtkError(
+                f"{result.label}: {metric} of {name} is infinite, as the depth of an alignment without a clamp can be; "
+                "evaluate with another --alignment, or leave the metric out of --metrics"
+            )
     known = ~(np.isnan(a.metrics[metric]) | np.isnan(b.metrics[metric]))
     if not known.any():
         raise MdtkError(f"no image has {metric} in both {a.label} and {b.label}; choose another of --metrics")
@@ -150,6 +209,15 @@ class Line:
     source: str = ""  # empty: computed here
 
 
+def usual_metrics(results: Sequence[Result]) -> list[str]:
+    """What the protocol's papers report, as the first result's JSON says (else the seven of Eigen), of what all have;
+    where they have none of these, everything that they all have."""
+    stored = results[0].facts.get("results", {}).get(MODEL, {}).get("published_order")
+    order = [str(name) for name in stored] if isinstance(stored, list) and stored else list(SEVEN)
+    had = [name for name in results[0].metrics if all(name in one.metrics for one in results)]
+    return [name for name in order if name in had] or had
+
+
 def own_line(label: str, runs: Sequence[Result], metrics: Sequence[str]) -> Line:
     """The mean over several runs of one recipe, and their sample standard deviation."""
     means = {metric: np.array([run.mean(metric) for run in runs]) for metric in metrics if metric in runs[0].metrics}
@@ -175,8 +243,8 @@ def _cell(line: Line, metric: str, plus_minus: str) -> str:
     return f"{line.values[metric]:.3f}{spread}"
 
 
-def markdown(lines: Sequence[Line], metrics: Sequence[str]) -> str:
-    """The table in Markdown; published lines carry a dagger, and their sources stand below."""
+def markdown(lines: Sequence[Line], metrics: Sequence[str], doubts: Sequence[str] = ()) -> str:
+    """The table in Markdown; published lines carry a dagger, and their sources and the `doubts` stand below."""
     rows = [["", *metrics], ["---"] * (len(metrics) + 1)]
     for line in lines:
         label = f"{line.label} †" if line.source else line.label
@@ -186,16 +254,18 @@ def markdown(lines: Sequence[Line], metrics: Sequence[str]) -> str:
     for line in lines:
         sources.setdefault(line.source, []).append(line.label)
     notes = [f"† published: {'; '.join(labels)}: {source}" for source, labels in sources.items() if source]
+    notes += [f"careful: {doubt}" for doubt in doubts]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows) + "".join(f"\n{note}\n" for note in notes)
 
 
-def latex(lines: Sequence[Line], metrics: Sequence[str]) -> str:
-    """The same table in LaTeX."""
+def latex(lines: Sequence[Line], metrics: Sequence[str], doubts: Sequence[str] = ()) -> str:
+    """The same table in LaTeX; what stands below is a comment."""
     head = " & ".join(["", *(metric.replace("_", r"\_") for metric in metrics)])
     body = []
     for line in lines:
         label = line.label.replace("_", r"\_").replace("&", r"\&") + (r"$^\dagger$" if line.source else "")
         body.append(" & ".join([label, *(_cell(line, metric, r"$\pm$") for metric in metrics)]) + r" \\")
-    return "\n".join(
-        [f"\\begin{{tabular}}{{l{'r' * len(metrics)}}}", head.strip() + r" \\ \hline", *body, "\\end{tabular}"]
-    ) + ("\n% dagger: published, not computed here\n" if any(line.source for line in lines) else "\n")
+    notes = ["% dagger: published, not computed here"] if any(line.source for line in lines) else []
+    notes += [f"% careful: {doubt}" for doubt in doubts]
+    table = [f"\\begin{{tabular}}{{l{'r' * len(metrics)}}}", head.strip() + r" \\ \hline", *body, "\\end{tabular}"]
+    return "\n".join([*table, *notes, ""])

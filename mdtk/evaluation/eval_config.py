@@ -109,14 +109,15 @@ def build_eval_config(
 def build_scale(cfg: CfgNode, stereo: bool | None = None) -> ScaleMode:
     """The scale of a model of this configuration. `stereo` overrides whether its depth is in stereo's unit."""
     keys, baseline = EvalSection.of(cfg), DataSection.of(data_sets(cfg)[0], "DATA").baseline
-    stereo = cfg.DATA.STEREO if stereo is None else stereo
+    posed = cfg.MODEL.POSE == "given"  # trained in the metres of its data's poses
+    metric = (cfg.DATA.STEREO or posed) if stereo is None else stereo
     alignment = keys.alignment
     if alignment == "auto":
-        alignment = "none" if stereo else "median"
+        alignment = "none" if metric else "median"
     factor, origins = keys.scale_factor, []
     if factor != 1.0:
         origins.append(f"EVAL.SCALE_FACTOR {factor:g}")
-    if stereo and alignment == "none" and baseline > 0:
+    if metric and not posed and alignment == "none" and baseline > 0:
         factor *= keys.stereo_scale * PUBLISHED_BASELINE / baseline
         origins.append(f"stereo baseline {baseline:g} units, EVAL.STEREO_SCALE {keys.stereo_scale:g}")
     return ScaleMode(alignment, factor, "; ".join(origins))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,21 +12,22 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mdtk.core.environment import float_settings, versions
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import write_text
 from mdtk.datasets.image_files import open_rgb
 from mdtk.datasets.reader import DatasetReader, Offset
-from mdtk.evaluation.benchmark import evaluate_protocol
+from mdtk.evaluation.benchmark import configuration, evaluate_protocol
 from mdtk.evaluation.corruptions import CORRUPTIONS, LEVELS, SET, corrupt
 from mdtk.evaluation.eval_config import EvalConfig
-from mdtk.evaluation.io.results import align_columns, result_stem
+from mdtk.evaluation.io.results import align_columns, check_replaced, finite, result_stem
 from mdtk.evaluation.predictors import DepthPredictor
-from mdtk.evaluation.scoring.protocols import Protocol
+from mdtk.evaluation.scoring.evaluator import Evaluation
+from mdtk.evaluation.scoring.protocols import NO_TRUTH, Protocol
 
 # The width in pixels at which images are corrupted, as RoboDepth does (640x192): a blur of 10 pixels is half as strong
 # on an image twice as wide. Heights are a multiple of 32, for KITTI the published 192. Smaller images stay as they are.
 WIDTH, MULTIPLE = 640, 32
+ERROR_METRICS = ("abs_rel", "a1")  # that the depth estimation error is made of
 # The depth estimation error of Monodepth2-R18 (mono, 640x192) on KITTI-C, mean over levels, as published
 BASELINE_CLEAN = 0.119
 BASELINE = {
@@ -126,14 +128,31 @@ def evaluate_corruptions(
 
     `folder` is a published KITTI-C, else the self-made set is made on the fly.
     """
+    if protocol.ground_truth == NO_TRUTH:
+        raise MdtkError(f"{protocol.key}: corruptions are measured against ground truth; name another of --datasets")
+    made_by = configuration(config, protocol, predictor, reader) | {"map_metrics": []}
+    made_by |= {"corruptions": list(names), "set": f"KITTI-C, {folder}" if folder else SET}
+    if not config.overwrite:
+        check_replaced(corruptions_path(config, protocol, bool(folder)), made_by)
     if folder and not Path(folder).is_dir():
         raise MdtkError(f"KITTI-C folder not found: {folder}; give the folder that holds brightness/1 …")
     quiet = dataclasses.replace(config, baselines=None, save_predictions=False, map_metrics=(), score=True)
+    needed = tuple(name for name in ERROR_METRICS if name not in protocol.metrics)  # Make3D's tables have no a1
+    protocol = dataclasses.replace(protocol, metrics=(*protocol.metrics, *needed))
+
+    def evaluated(one: DatasetReader) -> Evaluation:
+        return evaluate_protocol(quiet, protocol, predictor, one)[0]
 
     def means(one: DatasetReader) -> dict[str, float]:
-        return evaluate_protocol(quiet, protocol, predictor, one)[0].means
+        return evaluated(one).means
 
-    clean = means(reader)
+    first = evaluated(reader)
+    clean = first.means
+    if not math.isfinite(error_of(clean)):
+        raise MdtkError(
+            f"{protocol.key}: abs_rel is infinite under the alignment {first.scale.alignment}, which leaves depth "
+            "unbounded; give another --alignment"
+        )
     scores: dict[str, list[dict[str, float]]] = {}
     for name in names:
         corrupted = [CorruptedReader(reader, name, level, folder) for level in LEVELS]
@@ -142,19 +161,26 @@ def evaluate_corruptions(
     whole = set(names) == set(BASELINE)
     known = {name: values for name, values in errors.items() if name in BASELINE}
     result: dict[str, object] = {
+        **first.provenance,
+        "configuration": made_by,
         "protocol": protocol.label,
-        "set": f"KITTI-C, {folder}" if folder else SET,
+        "set": made_by["set"],
         "baseline": "Monodepth2-R18 mono 640x192 on the published KITTI-C",
         "clean_error": error_of(clean),
         "errors": errors,
         "mCE": mean_corruption_error(known) if known else None,
         "mRR": mean_resilience(errors, error_of(clean)),
         "all_corruptions": whole,
-        "versions": versions(),
-        "float_settings": float_settings(),
-        "metrics": {name: {"clean": clean, "levels": levels} for name, levels in scores.items()},
+        "metrics": {
+            name: {"clean": _finite(clean), "levels": [_finite(one) for one in levels]}
+            for name, levels in scores.items()
+        },
     }
     return result, _table(result, errors)
+
+
+def _finite(means: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: finite(value) for name, value in means.items()}
 
 
 def _table(result: Mapping[str, object], errors: Mapping[str, Sequence[float]]) -> str:
@@ -169,9 +195,12 @@ def _table(result: Mapping[str, object], errors: Mapping[str, Sequence[float]]) 
     return "\n".join([*lines, "", align_columns(rows), "", f"{mce}mRR {result['mRR']:.1f}{part}"])
 
 
-def write_corruptions(folder: Path, protocol: Protocol, result: Mapping[str, object]) -> Path:
-    """<folder>/<protocol>_corruptions_<set>.json."""
-    kind = "kitti-c" if str(result["set"]).startswith("KITTI-C") else SET
-    path = folder / f"{result_stem(protocol)}_corruptions_{kind}.json"
+def corruptions_path(config: EvalConfig, protocol: Protocol, published: bool) -> Path:
+    """<folder>/<protocol>_corruptions_<set>.json; `published` says whether the set is a KITTI-C folder."""
+    return config.folder / f"{result_stem(protocol)}_corruptions_{'kitti-c' if published else SET}.json"
+
+
+def write_corruptions(path: Path, result: Mapping[str, object]) -> Path:
+    """The result of `evaluate_corruptions` as JSON."""
     write_text(path, json.dumps(result, indent=2, allow_nan=False) + "\n")
     return path

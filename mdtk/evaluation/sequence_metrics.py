@@ -3,58 +3,82 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from mdtk.core import distributed
-from mdtk.core.errors import MdtkError
 from mdtk.datasets.reader import DatasetReader
+from mdtk.evaluation.scoring.alignment import SCOPES, Alignment
 from mdtk.evaluation.scoring.evaluator import Candidate, Evaluation
 from mdtk.evaluation.scoring.protocols import Protocol
 from mdtk.evaluation.scoring.score import Row, aligned_depth
 from mdtk.evaluation.scoring.temporal import TAE, TimedDepth, pair_error
+from mdtk.evaluation.sharding import together
 
 Intrinsics = Callable[[int, np.ndarray, Protocol], np.ndarray]  # (index, whole truth, protocol) → K (3, 3)
 
 
 def check_sequence(reader: DatasetReader) -> None:
     """Raises `MdtkError`, before anything is predicted, where the temporal alignment error cannot be computed."""
-    if distributed.world_size() > 1:
-        raise MdtkError(f"--map_metrics {TAE} compares neighbouring predictions; run it in one process")
     reader.pose(0)
 
 
+def scope_note(alignment: Alignment) -> str:
+    """What the alignment's scope means for the temporal alignment error, whose published one is over a recording."""
+    over = SCOPES[alignment.scope]
+    if alignment.scope == "image" and alignment.fit != "none":
+        return f"scale is fitted to {over}, so its flicker is not in tae; the published one fits each recording once"
+    return "depths are taken as metres" if alignment.fit == "none" else f"one scale for {over}"
+
+
 def with_temporal_error(
-    evaluation: Evaluation, candidate: Candidate, reader: DatasetReader, intrinsics: Intrinsics
+    evaluation: Evaluation,
+    candidate: Candidate,
+    reader: DatasetReader,
+    intrinsics: Intrinsics,
+    batches: Sequence[Sequence[int]],
 ) -> Evaluation:
     """The evaluation with `tae` in each row: its pair error with the next frame of its recording, NaN for the last.
 
     Neighbours are neighbours of the list. The depths are aligned and clamped as they were scored; pixels outside the
-    protocol's crop do not count. Raises `MdtkError` for a frame without pose.
+    protocol's crop do not count. `batches` are this process's; each process computes the pairs whose first frame it
+    has, and gets the second one's prediction where another process made it. Raises `MdtkError` for a frame without
+    pose.
     """
-    rows: list[Row] = []
-    before: tuple[Row, TimedDepth] | None = None
-    for row in evaluation.rows:
-        seen = _timed(evaluation, candidate, reader, intrinsics, row)
-        if before is not None:
-            error = pair_error(before[1], seen) if before[0].recording == row.recording else float("nan")
-            rows.append(_with(before[0], error))
-        before = (row, seen)
-    if before is not None:
-        rows.append(_with(before[0], float("nan")))
-    return dataclasses.replace(evaluation, rows=tuple(rows))
+    here = {index for batch in batches for index in batch}
+    pairs = [pair for pair in itertools.pairwise(evaluation.rows) if pair[0].recording == pair[1].recording]
+    maps = candidate.predictions
+    shared = dict(
+        together(lambda: [(b.name, maps[b.name]) for a, b in pairs if b.index in here and a.index not in here])
+    )
+
+    def timed(row: Row) -> TimedDepth:
+        values = maps[row.name] if row.index in here else shared[row.name]
+        return _timed(evaluation, candidate.kind, values, reader, intrinsics, row)
+
+    def errors_here() -> list[tuple[int, float]]:
+        found, before = [], None
+        for a, b in pairs:
+            if a.index in here:
+                first = before[1] if before and before[0] == a.index else timed(a)
+                before = (b.index, timed(b))
+                found.append((a.index, pair_error(first, before[1])))
+        return found
+
+    errors = dict(together(errors_here))
+    return dataclasses.replace(evaluation, rows=tuple(_with(row, errors) for row in evaluation.rows))
 
 
-def _with(row: Row, error: float) -> Row:
-    return dataclasses.replace(row, metrics=row.metrics | {TAE: error})
+def _with(row: Row, errors: Mapping[int, float]) -> Row:
+    return dataclasses.replace(row, metrics=row.metrics | {TAE: errors.get(row.index, float("nan"))})
 
 
 def _timed(
-    evaluation: Evaluation, candidate: Candidate, reader: DatasetReader, intrinsics: Intrinsics, row: Row
+    evaluation: Evaluation, kind: str, values: np.ndarray, reader: DatasetReader, intrinsics: Intrinsics, row: Row
 ) -> TimedDepth:
     protocol = evaluation.protocol
-    depth = aligned_depth(protocol, evaluation.scale, row, candidate.predictions[row.name], candidate.kind)
+    depth = aligned_depth(protocol, evaluation.scale, row, values, kind)
     depth = np.where(np.isfinite(depth), depth, 0.0)
     if protocol.crop:
         inside = np.zeros(depth.shape, bool)

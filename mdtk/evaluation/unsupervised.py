@@ -18,7 +18,6 @@ from mdtk.core.errors import MdtkError
 from mdtk.core.spacing import evenly_spaced
 from mdtk.datasets.image_files import resize
 from mdtk.datasets.reader import DatasetReader
-from mdtk.datasets.splits import text_sha256
 from mdtk.evaluation.eval_config import EvalConfig
 from mdtk.evaluation.io.provenance import collect_provenance
 from mdtk.evaluation.predictors import DepthPredictor, PairModel, predicted_disparities
@@ -63,14 +62,6 @@ def evaluate_photometric(
         raise MdtkError(f"{protocol.key}: no frame has a neighbour; give a list of frames that follow each other")
     provenance = collect_provenance(protocol, predictor, reader, indices) | dict(config.provenance)
     provenance["motions"] = "the checkpoint's pose network" if motion else "poses of the data set"
-    provenance["configuration"] = {
-        "protocol": protocol.label,
-        "checkpoint_sha256": config.provenance.get("checkpoint_sha256", ""),
-        "predictions": predictor.describe(),
-        "factor": scale.factor,
-        "list_sha256": text_sha256(reader.lines),
-        "images": len(indices),
-    }
     alone = tuple(row.name for row in ordered if not row.metrics)
     return Evaluation(protocol, MODEL, scale, scored, "disparity", alone, provenance)
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import sys
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from mdtk.core.errors import MdtkError
+from mdtk.core.errors import MdtkError, one_line
 from mdtk.datasets.image_files import resize
 from mdtk.datasets.reader import STEREO, DatasetReader, Offset
 from mdtk.evaluation.predictors import DepthPredictor
@@ -64,13 +65,28 @@ class UserPredictor(DepthPredictor):
     @property
     def frame_offsets(self) -> Sequence[Offset]:  # type: ignore[override]
         """See `DepthPredictor.frame_offsets`."""
-        return tuple(getattr(self.model, "frames", (0,)))
+        frames = getattr(self.model, "frames", (0,))
+        known = isinstance(frames, Sequence) and not isinstance(frames, str) and len(frames) > 0
+        if not known or not all(one == STEREO or isinstance(one, int) for one in frames):
+            raise MdtkError(f"{self.origin}: frames is {frames!r}; it is a tuple of whole numbers and '{STEREO}'")
+        return tuple(frames)
+
+    @property
+    def input_size(self) -> tuple[int, int] | None:
+        """(height, width) of the images that the class takes, None where it takes them as they are."""
+        size = getattr(self.model, "input_size", None)
+        if size is None:
+            return None
+        whole = isinstance(size, Sequence) and all(isinstance(one, int | np.integer) and one > 0 for one in size)
+        if not whole or len(size) != 2:
+            raise MdtkError(f"{self.origin}: input_size is {size!r}; it is (height, width) in pixels, or None")
+        return int(size[0]), int(size[1])
 
     def predictions(
         self, protocol: Protocol, reader: DatasetReader, batches: Sequence[Sequence[int]]
     ) -> Mapping[str, np.ndarray]:
         """Runs the class on these batches; images of their own size go through it one by one."""
-        size = getattr(self.model, "input_size", None)
+        size = self.input_size
         groups = batches if size else [[index] for batch in batches for index in batch]
         found: dict[str, np.ndarray] = {}
         for group in groups:
@@ -89,9 +105,17 @@ class UserPredictor(DepthPredictor):
             if getattr(self.model, "needs_camera", False):
                 cameras.append(self._camera(reader, index, native, target))
         arguments = [np.stack(frames), *([cameras] if cameras else [])]
-        with torch.no_grad():
-            maps = self.model.predict(*arguments)
-        yield from self._checked(maps, len(indices))
+        try:
+            with torch.no_grad():
+                values = self._checked(self.model.predict(*arguments), len(indices))
+        except (MdtkError, OSError):
+            raise
+        except Exception as error:  # somebody else's code may fail in any way
+            names = f"{reader.name(indices[0])}" + (f" and {len(indices) - 1} others" if indices[1:] else "")
+            raise MdtkError(
+                f"{self.origin}: predict() of {names} failed ({_reason(error)}); MDTK_DEBUG=1 shows where"
+            ) from error
+        yield from values
 
     def _camera(self, reader: DatasetReader, index: int, native: tuple[int, int], target: tuple[int, int]) -> Camera:
         matrix = reader.resized_intrinsics(index, native, target)
@@ -102,7 +126,7 @@ class UserPredictor(DepthPredictor):
         values = maps.detach().float().cpu().numpy() if isinstance(maps, torch.Tensor) else np.asarray(maps)
         if values.ndim == 4 and 1 in (values.shape[1], values.shape[3]):
             values = values[:, 0] if values.shape[1] == 1 else values[..., 0]
-        if values.ndim != 3 or len(values) != count or values.dtype.kind not in "fiu":
+        if values.ndim != 3 or len(values) != count or values.dtype.kind not in "fiu" or not values.size:
             raise MdtkError(
                 f"{self.origin}: predict() gave {values.dtype} of shape {values.shape} for {count} images; "
                 "it must give numbers, images x height x width"
@@ -111,7 +135,7 @@ class UserPredictor(DepthPredictor):
 
     def describe(self) -> str:
         """For example "my_model.py:MyModel(size=large), gives depth, input 640x192"."""
-        size = getattr(self.model, "input_size", None)
+        size = self.input_size
         options = ", ".join(f"{name}={value}" for name, value in self.options.items())
         shown = f"input {size[1]}x{size[0]}" if size else "images as they are"
         return f"{self.origin}({options}), gives {self.gives}, {shown}"
@@ -134,13 +158,26 @@ def load_user_predictor(name: str, options: Mapping[str, object]) -> UserPredict
         inspect.signature(kind).bind(**options)
     except TypeError as error:
         raise MdtkError(f"--predictor {name}: {error}; it takes {inspect.signature(kind)}") from error
-    model = kind(**options)
+    try:
+        model = kind(**options)
+    except (MdtkError, OSError):
+        raise
+    except Exception as error:  # somebody else's code may fail in any way
+        raise MdtkError(f"--predictor {name}: cannot be made ({_reason(error)}); MDTK_DEBUG=1 shows where") from error
     if not callable(getattr(model, "predict", None)):
         raise MdtkError(f"--predictor {name}: the class has no predict(images); add it")
     predictor = UserPredictor(model, name, dict(options))
     if predictor.gives not in KINDS:
         raise MdtkError(f"--predictor {name}: gives is {predictor.gives!r}; it is one of {', '.join(KINDS)}")
+    for attribute in ("frame_offsets", "input_size"):
+        getattr(predictor, attribute)  # a wrong one is said now, not after an hour
     return predictor
+
+
+def _reason(error: Exception) -> str:
+    """What somebody else's code raised, and where, for a sentence."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {one_line(str(error))}, {Path(last.filename).name} line {last.lineno}"
 
 
 def _class(path: Path, title: str) -> Any:

@@ -1,7 +1,8 @@
-"""Rigid motions from the axis-angle vector and the translation that a pose network predicts."""
+"""Rigid motions: from what a pose network predicts, from known poses, and mirrored."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -35,3 +36,16 @@ def pose_matrix(axisangle_b3: Tensor, translation_b3: Tensor, invert: bool = Fal
     matrix = F.pad(torch.cat([rotation, translation], -1), (0, 0, 0, 1))
     matrix[:, 3, 3] = 1.0
     return matrix
+
+
+def mirror_motion(motion_b44: Tensor) -> Tensor:
+    """The motion (..., 4, 4) between the mirrored images of both cameras: x changes its sign before and after."""
+    signs = motion_b44.new_ones(4, 4)
+    signs[0, 1:] = -1
+    signs[1:, 0] = -1
+    return motion_b44 * signs
+
+
+def relative_motion(world_T_source_44: np.ndarray, world_T_target_44: np.ndarray) -> np.ndarray:
+    """source_T_target (4, 4) float64 of two camera poses in one world."""
+    return np.linalg.solve(world_T_source_44, world_T_target_44)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
+from torch import Tensor
 from tqdm import tqdm
 from yacs.config import CfgNode
 
 from mdtk import viz
+from mdtk.core.ahead import ahead
 from mdtk.core.environment import float_settings
 from mdtk.core.errors import MdtkError
 from mdtk.core.spacing import evenly_spaced
@@ -19,7 +22,7 @@ from mdtk.datasets.sequence.clips import Camera
 from mdtk.datasets.sequence.frames import IMAGE_SUFFIXES, list_images
 from mdtk.datasets.sequence.video_frames import VIDEO_SUFFIXES
 from mdtk.inference.outputs import Saves, write_outputs
-from mdtk.inference.predictor import Predictor
+from mdtk.inference.predictor import Predictor, enlarge
 from mdtk.inference.scale import DepthScale
 
 
@@ -37,32 +40,58 @@ def predict_images(
 
     `output` None: beside an image; for a folder, a folder of its name with _disp beside it. `extension` (jpg, png, …)
     selects among a folder's images. K: fx, fy, cx, cy in pixels of an image of K_size (empty: of the image itself).
-    Images that cannot be read are named and passed over; an `MdtkError` at the end counts them.
+    Images that cannot be read are named and passed over; an `MdtkError` at the end counts them. The next images are
+    decoded, and the last ones written, while the networks run, in a thread each.
     """
     images = find_inputs(source, extension)
     folder = output or (source.with_name(f"{source.name}_disp") if source.is_dir() else source.parent)
     written: list[Path] = []
     failed: list[str] = []
-    for path in tqdm(images, desc="predicting", unit="image", disable=True if len(images) == 1 else None):
-        try:
-            image = open_rgb(path)
-        except MdtkError as error:
+    found = ahead(_predicted(predictor, ahead(_decoded(predictor, images))))
+    alone = True if len(images) == 1 else None
+    for path, image, disparity in tqdm(found, "predicting", len(images), unit="image", disable=alone):
+        if isinstance(image, MdtkError):
             if source.is_file():
-                raise
-            print(f"error: {error}", file=sys.stderr)
+                raise image
+            print(f"error: {image}", file=sys.stderr)
             failed.append(path.name)
             continue
         camera = choose_camera(predictor.model.cfg, image.size, K, K_size) if saves.ply else None
         note: dict[str, object] = {"image": str(path), "checkpoint_sha256": predictor.model.checksum}
         note["float_settings"] = float_settings()
         note["network_input"] = [predictor.model.width, predictor.model.height]
-        written += write_outputs(folder / path.stem, image, predictor(image), scale, saves, camera, note)
+        written += write_outputs(folder / path.stem, image, disparity, scale, saves, camera, note)
     if failed:
         names = ", ".join(failed[:5]) + (" …" if len(failed) > 5 else "")
         raise MdtkError(
             f"{len(failed)} of {len(images)} images could not be read ({names}); the others are in {folder}"
         )
     return written
+
+
+_Opened = tuple[Path, Image.Image | MdtkError, Tensor | None]  # an image, and what the network will see of it
+
+
+def _decoded(predictor: Predictor, images: Iterable[Path]) -> Iterator[_Opened]:
+    """The images, or why they cannot be read."""
+    for path in images:
+        try:
+            image = open_rgb(path)
+        except MdtkError as error:
+            yield path, error, None
+        else:
+            yield path, image, predictor.pixels(image)
+
+
+def _predicted(
+    predictor: Predictor, opened: Iterable[_Opened]
+) -> Iterator[tuple[Path, Image.Image | MdtkError, np.ndarray]]:
+    """The same with the disparity at each image's size, which is empty where there is no image."""
+    for path, image, pixels in opened:
+        if isinstance(image, MdtkError) or pixels is None:
+            yield path, image, np.empty((0, 0), np.float32)
+        else:
+            yield path, image, enlarge(predictor.at_network_size(pixels), image.size)
 
 
 def write_sheet(path: Path, written: Sequence[Path], source: Path, extension: str = "", count: int = 12) -> None:

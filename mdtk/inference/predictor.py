@@ -45,16 +45,19 @@ class Predictor:
         self.device = torch.device(device)
         self.post_process = post_process
 
+    def pixels(self, image: Image.Image) -> Tensor:
+        """What the network will see of a picture, (3, height, width) uint8."""
+        return torch.from_numpy(resize(image, (self.model.width, self.model.height)))
+
     @torch.no_grad()
-    def at_network_size(self, image: Image.Image) -> np.ndarray:
-        """Scaled disparity (height, width) float32 of the network's size."""
-        pixels = torch.from_numpy(resize(image, (self.model.width, self.model.height)))
-        batch = pixels[None].to(self.device).float() / 255
+    def at_network_size(self, pixels_3hw: Tensor) -> np.ndarray:
+        """Scaled disparity (height, width) float32 of `pixels`, at the network's size."""
+        batch = pixels_3hw[None].to(self.device).float() / 255
         return predict_batch(self.model.disparity, batch, self.post_process)[0]
 
     def __call__(self, image: Image.Image) -> np.ndarray:
         """Scaled disparity (H, W) float32 at the picture's own size, enlarged bilinearly as published."""
-        return enlarge(self.at_network_size(image), image.size)
+        return enlarge(self.at_network_size(self.pixels(image)), image.size)
 
 
 def enlarge(disparity: np.ndarray, size: tuple[int, int]) -> np.ndarray:

@@ -198,7 +198,8 @@ def _peak_memory(device: torch.device) -> tuple[float, str]:
 def _device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{device.type}, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"{device.type}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def profile_onnx(model: LoadedModel, shape: tuple[int, int, int], *, warmup: int = 5, repeats: int = 20) -> Speed:

@@ -33,9 +33,17 @@ class DepthScale:
 def depth_scale(cfg: CfgNode, choice: str = "auto") -> DepthScale:
     """The scale of a model trained with `cfg`.
 
-    `choice`: auto (stereo when the model was trained with stereo, else none), stereo, none, or a number: metres in one
-    unit of the network's depth, which the caller has measured.
+    `choice`: auto (poses or stereo when the model was trained with these, else none), poses, stereo, none, or a number:
+    metres in one unit of the network's depth, which the caller has measured.
     """
+    trained_with_poses = cfg.MODEL.POSE == "given"
+    if choice == "poses" and not trained_with_poses:
+        raise MdtkError(
+            "--scale poses: this model was trained without the poses of its data (MODEL.POSE given), so none fixes its "
+            "scale; give --scale a number (metres in one unit of its depth) or none"
+        )
+    if choice in ("poses", "auto") and trained_with_poses:
+        return DepthScale(1.0, True, "camera poses: trained with their metres (MODEL.POSE given)")
     trained_with_stereo = bool(cfg.DATA.STEREO)
     if choice == "none" or (choice == "auto" and not trained_with_stereo):
         return DepthScale(1.0, False, "none")
@@ -49,7 +57,7 @@ def depth_scale(cfg: CfgNode, choice: str = "auto") -> DepthScale:
     try:
         factor = float(choice)
     except ValueError as error:
-        raise MdtkError(f"--scale takes auto, stereo, none or a number, not '{choice}'") from error
+        raise MdtkError(f"--scale takes auto, poses, stereo, none or a number, not '{choice}'") from error
     if not 0 < factor < float("inf"):
         raise MdtkError(f"--scale {choice}: the factor must be positive")
     return DepthScale(factor, True, f"constant factor {factor:g} given by the user")

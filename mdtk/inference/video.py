@@ -1,7 +1,9 @@
 """A film of the input above its disparity, with one colour range from the first frame to the last.
 
 The range needs every prediction before the first picture is coloured: predictions wait in a temporary file, frames are
-read twice, and memory holds one frame at a time (of a GIF also the finished pictures, at one byte per pixel).
+read twice, and memory holds a few frames at a time (of a GIF or WebP also the finished pictures, at one and three bytes
+a pixel). Frames are decoded in a thread while the networks run, and later decoded and coloured in two while the film is
+written.
 """
 
 from __future__ import annotations
@@ -14,8 +16,10 @@ from typing import IO
 
 import numpy as np
 from PIL import Image
+from torch import Tensor
 from tqdm import tqdm
 
+from mdtk.core.ahead import ahead
 from mdtk.core.errors import MdtkError
 from mdtk.core.spacing import evenly_spaced
 from mdtk.datasets.image_files import open_rgb
@@ -26,7 +30,7 @@ from mdtk.viz import colour_bar, colour_map, disparity_range, resize_picture
 from mdtk.viz.film import check_suffix, write_film
 
 FOLDER_RATE = 10.0  # frames per second of a folder, whose files do not say
-DEFAULT_WIDTH = {".gif": 480, ".mp4": 960, ".webm": 960}  # a GIF of more is too large to show anywhere
+DEFAULT_WIDTH = {".gif": 480, ".webp": 480, ".mp4": 960, ".webm": 960}  # a GIF of more is too large to show anywhere
 BAR = 28  # rows of the colour bar below a film
 _SAMPLED = 2048  # pixels of each frame that the colour range is taken from
 _PALETTE_PICTURES = 16
@@ -91,9 +95,10 @@ class FilmReport:
 def predict_film(
     predictor: Predictor, source: Source, output: Path, rate: float = 0.0, width: int = 0, bar: bool = False
 ) -> FilmReport:
-    """Writes `output` (.gif, .mp4 or .webm).
+    """Writes `output` (.gif, .webp, .mp4 or .webm).
 
-    `rate` 0: the source's own; `width` 0: at most 480 (GIF) or 960 pixels; `bar`: a colour bar with the range below.
+    `rate` 0: the source's own; `width` 0: at most 480 (GIF, WebP) or 960 pixels; `bar`: a colour bar with the range
+    below.
     """
     suffix = check_suffix(output)
     with tempfile.TemporaryFile() as store:
@@ -105,7 +110,7 @@ def predict_film(
         rate = rate or source.rate()
         store.seek(0)
         shape = predictor.model.height, predictor.model.width
-        count = write_film(output, _compose_all(source, store, shape, look), rate, samples)
+        count = write_film(output, ahead(_compose_all(source, store, shape, look)), rate, samples)
     return FilmReport(count, (size[0], 2 * size[1] + (BAR if bar else 0)), rate, (lo, hi))
 
 
@@ -116,21 +121,28 @@ def _predict_all(
     first: tuple[int, int] | None = None
     sampled: list[np.ndarray] = []
     kept = _Evenly(_PALETTE_PICTURES)
-    for frame in tqdm(source.frames(), desc="predicting", unit="frame", disable=None):
-        first = first or frame.shape[:2]
-        disparity = predictor.at_network_size(Image.fromarray(frame)).astype(np.float16)
+    for size, pixels, small in tqdm(ahead(_looked_at(predictor, source)), "predicting", unit="frame", disable=None):
+        first = first or size
+        disparity = predictor.at_network_size(pixels).astype(np.float16)
         store.write(disparity.tobytes())
         sampled.append(disparity.ravel()[evenly_spaced(disparity.size, _SAMPLED)])
-        kept.add((resize_picture(frame, min(320, frame.shape[1])), disparity))
+        kept.add((small, disparity))
     if first is None:
         raise MdtkError(f"{source.path} has no frames")
     lo, hi = disparity_range(np.concatenate(sampled).astype(np.float32))
     return first, lo, hi, kept.items
 
 
+def _looked_at(predictor: Predictor, source: Source) -> Iterator[tuple[tuple[int, int], Tensor, np.ndarray]]:
+    """(H, W) of each frame, what the network sees of it, and a small picture."""
+    for frame in source.frames():
+        small = resize_picture(frame, min(320, frame.shape[1]))
+        yield frame.shape[:2], predictor.pixels(Image.fromarray(frame)), small
+
+
 def _compose_all(source: Source, store: IO[bytes], shape: tuple[int, int], look: _Look) -> Iterator[np.ndarray]:
     length = 2 * shape[0] * shape[1]
-    for frame in tqdm(source.frames(), desc="writing", unit="frame", disable=None):
+    for frame in tqdm(ahead(source.frames()), desc="writing", unit="frame", disable=None):
         disparity = np.frombuffer(store.read(length), np.float16).reshape(shape)
         yield look.compose(frame, disparity)
 

@@ -98,7 +98,8 @@ def _build(cfg: CfgNode, path: Path) -> DepthSystem:
     except MdtkError as error:
         if not (absent := [name for name in cfg.PLUGINS if name not in sys.modules]):
             raise
+        names = ", ".join(absent)
         raise MdtkError(
-            f"{path} was trained with PLUGINS [{', '.join(absent)}], which your command does not name ({error}); "
-            "add them to it if you trust that code"
+            f"{path} was trained with PLUGINS [{names}], which your command does not name ({error}); if you trust that "
+            f'code, add PLUGINS "[{names}]" to the command, or import it in Python'
         ) from error

@@ -18,14 +18,14 @@ from mdtk.models.decoders import SkipDecoder
 from mdtk.models.depth_network import DepthNet, build_depth_net
 from mdtk.models.encoders import FeaturePyramid, build_encoder
 from mdtk.models.intrinsics import IntrinsicsHead
-from mdtk.models.pose_network import Motions, PoseNetwork, build_pose_network
+from mdtk.models.pose_network import KINDS, Motions, PoseNetwork, build_pose_network
 
 
 class DepthSystem(nn.Module):
     """`Inputs` in, `Prediction` out: sigmoids, motions, masks.
 
-    `input_offsets`: the frames that the depth network sees together; `offsets`: the temporal sources, in the order of
-    the batch; `stereo`: the last source is the other camera.
+    `input_offsets`: the frames that the depth network sees together; `offsets`: the sources whose motion the pose
+    network finds, in the order of the batch; of those after them the data tell it (`Inputs.known_T_bk44`).
     `precision` "bf16" runs the networks under autocast; what they return is float32 in any case.
     """
 
@@ -36,7 +36,6 @@ class DepthSystem(nn.Module):
         mask: SkipDecoder | None,
         intrinsics: IntrinsicsHead | None,
         offsets: Sequence[int],
-        stereo: bool,
         *,
         input_offsets: Sequence[int] = (0,),
         source_depths: bool = False,
@@ -45,7 +44,7 @@ class DepthSystem(nn.Module):
     ) -> None:
         super().__init__()
         self.depth, self.pose, self.mask, self.intrinsics = depth, pose, mask, intrinsics
-        self.offsets, self.stereo, self.source_depths = tuple(offsets), stereo, source_depths
+        self.offsets, self.source_depths = tuple(offsets), source_depths
         self.input_offsets = tuple(input_offsets)
         self.precision = precision
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
@@ -114,9 +113,7 @@ class DepthSystem(nn.Module):
                     translation = translation * _mean_disparity(inputs.views[0], sigmoid_b1hw)[:, None, None]
                 inverted = self.pose.inverted(self.offsets)
                 motions = [pose_matrix(axisangle[:, i], translation[:, i], flag) for i, flag in enumerate(inverted)]
-        if self.stereo:
-            motions.append(inputs.stereo_T_b44)
-        return torch.stack(motions, 1), pose_features
+        return torch.cat([*(motion[:, None] for motion in motions), inputs.known_T_bk44], 1), pose_features
 
     def _pose(self, frames_bn3hw: Tensor, offsets: Sequence[int], known: list[Tensor]) -> Motions:
         """The motions, float32. `known`: the coarsest depth features of the first frames."""
@@ -134,7 +131,7 @@ class DepthSystem(nn.Module):
         PoseCNN's translation is in units of the scene's mean depth, as its network gives it.
         """
         if self.pose is None:
-            raise MdtkError("this checkpoint has no pose network (MODEL.POSE none); odometry needs one")
+            raise MdtkError("this checkpoint has no pose network (MODEL.POSE none or given); odometry needs one")
         if self.pose.inputs != "pairs":
             raise MdtkError("a pose network with MODEL.POSE_INPUT all has no motion of a pair; train with pairs")
         motions = self._pose(torch.stack([first_b3hw, second_b3hw], 1), (1,), [])
@@ -160,7 +157,7 @@ def build_model(cfg: CfgNode) -> DepthSystem:
     )
     scales = tuple(sorted(model.scales))
     depth = build_depth_net(encoder, model.decoder, scales, model.init_sigmoid)
-    pose = _build_pose(model, data, encoder) if data.sources and model.pose != "none" else None
+    pose = _build_pose(model, data, encoder) if data.sources and model.pose in KINDS else None
     mask = None
     if model.predictive_mask:
         count = len(data.sources) + data.stereo
@@ -171,7 +168,6 @@ def build_model(cfg: CfgNode) -> DepthSystem:
         mask,
         IntrinsicsHead(pose.feature_channels) if model.learn_intrinsics and pose is not None else None,
         data.sources if pose is not None else (),
-        data.stereo,
         input_offsets=model.input_offsets,
         source_depths=LossSection.of(cfg).geometry_consistency > 0,
         precision=SolverSection.of(cfg).precision,

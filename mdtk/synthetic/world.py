@@ -125,6 +125,6 @@ def _run(tasks: list[Task], jobs: int) -> None:
     if not tasks:
         return
     parallel = joblib.Parallel(n_jobs=jobs, return_as="generator_unordered", batch_size=1)
-    with tqdm(total=sum(task.weight for task in tasks), desc="sample world", unit="frame") as bar:
+    with tqdm(total=sum(task.weight for task in tasks), desc="sample world", unit="frame", disable=None) as bar:
         for weight in parallel(joblib.delayed(_call)(task) for task in tasks):
             bar.update(weight)

@@ -74,6 +74,13 @@ def _generators(device: torch.device) -> list[tuple[torch.Generator, Tensor]]:
     return [(generator, generator.get_state()) for generator in found]
 
 
+# Where the eager loss, in few passes over what the cache holds, is quicker than kernels of the plain one: on CPUs these
+# take a third longer, besides the minutes of their making (benchmarks/README.md).
+EAGER_LOSS = ("cpu",)
+# The noise that breaks ties is the eager one's; shapes are those of the recipe.
+_HOW: dict[str, Any] = {"dynamic": False, "options": {"fallback_random": True}}
+
+
 def compile_calls(
     what: str, wrapped: nn.Module, objective: Objective, say: Callable[[str], None]
 ) -> tuple[Predict, Compare]:
@@ -84,18 +91,25 @@ def compile_calls(
     # backward half when it first runs, and an error there ends the run.
     if hasattr(torch._functorch.config, "force_non_lazy_backward_lowering"):
         torch._functorch.config.force_non_lazy_backward_lowering = True
-    # The noise that breaks ties is the eager one's; shapes are those of the recipe.
-    how: Any = {"dynamic": False, "options": {"fallback_random": True}}
-    plain = objective.with_photometric(fused=False)  # autograd's own, which a compiler can see through
-    fast = torch.compile(plain.__call__, **how)
     device, buffers = next(wrapped.parameters()).device, list(wrapped.buffers())
-    compare = Compiled("the loss", objective.__call__, fast, [], device, say)
+    compare: Compare = objective
+    if device.type not in EAGER_LOSS:
+        compare = compile_loss(objective, device, say)
+    elif what == "loss":
+        say("SOLVER.COMPILE loss: on a CPU the loss is faster as it is, so nothing is compiled")
+    if what == "loss":
+        return wrapped, compare
+    system: Any = torch.compile(wrapped, **_HOW)
+    return Compiled("the networks", wrapped, system, buffers, device, say), compare
+
+
+def compile_loss(objective: Objective, device: torch.device, say: Callable[[str], None]) -> Compare:
+    """The loss through `torch.compile`."""
+    plain = objective.with_photometric(fused=False)  # autograd's own, which a compiler can see through
+    compare = Compiled("the loss", objective.__call__, torch.compile(plain.__call__, **_HOW), [], device, say)
 
     def compare_or_show(inputs: Inputs, prediction: Prediction, pictures: bool = False) -> Losses:
         # One step an epoch keeps pictures: not worth a graph of its own.
         return objective(inputs, prediction, True) if pictures else compare(inputs, prediction)
 
-    if what == "loss":
-        return wrapped, compare_or_show
-    system: Any = torch.compile(wrapped, **how)
-    return Compiled("the networks", wrapped, system, buffers, device, say), compare_or_show
+    return compare_or_show

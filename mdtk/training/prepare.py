@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -88,7 +89,7 @@ def set_up(cfg: CfgNode, device: torch.device, weights_file: Callable[[str], Pat
         predict=predict,
         compare=compare,
         sampler=sampler,
-        loader=build_loader(dataset, sampler, cfg.DATA.WORKERS, device),
+        loader=build_loader(dataset, sampler, min(cfg.DATA.WORKERS, os.cpu_count() or 1), device),
         val_loader=val_loader,
         prepare=build_preparation(cfg),
         prepare_plain=build_preparation(cfg, augmented=False),
@@ -134,18 +135,25 @@ def size_batch(cfg: CfgNode, processes: int) -> CfgNode:
 
 def build_networks(cfg: CfgNode, resumed: bool, weights_file: Callable[[str], Path]) -> DepthSystem:
     """The networks as the recipe starts them; those of a resumed training need no weights from elsewhere."""
+    bare = cfg.clone()
+    bare.defrost()
+    bare.MODEL.PRETRAINED = False
     if resumed:
-        bare = cfg.clone()
-        bare.defrost()
-        bare.MODEL.PRETRAINED = False
         return build_model(bare)
     with distributed.main_first():  # one process downloads, the others read its cache
-        system = build_model(cfg)
+        system = build_model(bare if _replaces_pretrained(cfg) else cfg)
         weights = weights_file(cfg.MODEL.WEIGHTS) if cfg.MODEL.WEIGHTS else None
     if weights is not None:
         content = read_weights(weights, with_configuration=False)
         load_parts(system, content["model"], cfg.MODEL.WEIGHTS_PARTS, cfg.MODEL.WEIGHTS)
     return system
+
+
+def _replaces_pretrained(cfg: CfgNode) -> bool:
+    """Whether MODEL.WEIGHTS holds all encoders, so that nobody would see ImageNet's weights: none are fetched then."""
+    encoders = ["depth.encoder", *(["pose.encoder"] if cfg.MODEL.POSE == "separate" else [])]
+    parts = list(cfg.MODEL.WEIGHTS_PARTS) or [""]
+    return bool(cfg.MODEL.WEIGHTS) and all(any(f"{name}.".startswith(part) for part in parts) for name in encoders)
 
 
 def hash_lists(cfg: CfgNode, dataset: MixedDataset, val_loader: DataLoader | None) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -72,6 +73,22 @@ def test_a_name_is_fetched_checked_converted_and_kept(server, folder, monkeypatc
         fetch(model)
 
 
+def test_what_monodepth2_downloaded_is_taken(server, folder, monkeypatch, tmp_path):
+    """Its test_simple.py keeps models in ./models."""
+    (tmp_path / "models").mkdir()
+    (tmp_path / "models" / NAME).symlink_to(folder)
+    monkeypatch.chdir(tmp_path)
+    assert read_weights(native_checkpoint(NAME))["meta"]["source_format"] == "monodepth2"
+    assert not server.asked
+
+
+@pytest.mark.parametrize("command", ["predict", "video"])
+def test_a_picture_that_is_not_there_is_told_before_a_model_is_fetched(server, command):
+    with pytest.raises(MdtkError, match=r"--image_path not found: absent\.png"):
+        dispatch([command, "--image_path", "absent.png", "--model_name", NAME])
+    assert not server.asked
+
+
 def test_a_published_checksum_is_compared(server, folder):
     put_archive(server, folder)
     with pytest.raises(MdtkError, match=r"has md5 .*, not c024d69012485ed05d7eaa9617a96b81"):
@@ -139,6 +156,7 @@ def test_a_model_in_a_notebook(folder, tmp_path, monkeypatch):
     expected = model.predict(image)
     assert (expected.shape, expected.dtype, model.metric) == ((50, 70), np.float32, False)
     assert 0.1 <= expected.min() < expected.max() <= 100
+    assert re.fullmatch(r"DepthModel\(/\S+\.pth, resnet18, input 96x64, depth up to a factor\)", repr(model))
     tensor = torch.from_numpy(pixels).permute(2, 0, 1)
     for same in (tmp_path / "street.png", str(tmp_path / "street.png"), pixels, pixels / 255, tensor, tensor / 255):
         np.testing.assert_array_equal(model.predict(same), expected)
@@ -153,7 +171,8 @@ def test_a_model_in_a_notebook(folder, tmp_path, monkeypatch):
         (np.zeros((3, 4, 5, 3), np.uint8), "an array"),
         (np.full((4, 5, 3), 200.0), "0 … 1"),
         (np.zeros((4, 5, 3), np.int32), "uint8"),
-        ("/nowhere.png", "image not found"),
+        ("/nowhere.png", "picture not found: /nowhere.png; give the file"),
+        (None, "an array or a tensor, not NoneType"),
     ],
 )
 def test_what_is_no_picture(folder, picture, words, tmp_path, monkeypatch):

@@ -64,6 +64,8 @@ def test_bdedepths_scripts_for_nyu_and_cityscapes():
     cfg, _ = recipe_of("--dataset cityscapes --backbone resnet --use_local_crop --use_patch_reshuffle --data_path /cs")
     assert differences(load_config(CONFIGS / "cityscapes" / "bdedepth_resnet18_512x192.yaml"), cfg) == []
     assert cfg.ROOTS.CITYSCAPES_PREPARED == "/cs"
+    whole, _ = recipe_of("--backbone hrnet18 --exp_name m")
+    assert differences(recipe_of("--backbone hrnet --num_layers 18 --exp_name m")[0], whole, ignore=()) == []
 
 
 def test_the_printed_recipe_is_the_one_that_runs(tmp_path):

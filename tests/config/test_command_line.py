@@ -43,3 +43,20 @@ def test_what_cannot_be_read(capsys):
         with pytest.raises(SystemExit):
             parser().parse_tool_args(words)
         assert f"cannot read {words[0]}" in capsys.readouterr().err
+
+
+def test_the_nearest_option_is_named_and_help_shows_the_pairs(capsys):
+    tool = parser()
+    tool.familiar = ("--model_name",)
+    for word, near in (("--quik", "--quick"), ("--model_nam=x", "--model_name")):
+        with pytest.raises(SystemExit):
+            tool.parse_tool_args([word])
+        said = capsys.readouterr().err
+        assert f"cannot read {word}: the nearest option is {near}; " in said
+        assert said.count("\n") == 1, "one sentence"
+    assert "[KEY VALUE ...]" in tool.format_help().split("\n\n")[0]
+    tool.keys = ()
+    assert "KEY VALUE" not in tool.format_help() + tool.format_usage()
+    with pytest.raises(SystemExit):
+        tool.parse_tool_args(["SEED", "1"], ())
+    assert "KEY VALUE" not in capsys.readouterr().err

@@ -37,6 +37,18 @@ def test_bases_are_merged_below(tmp_path):
     assert cfg.is_frozen()
 
 
+def test_a_base_that_comes_with_the_package_is_found(tmp_path):
+    path = write(tmp_path / "mine.yaml", _BASE_="sample/monodepth2.yaml", SEED=7)
+    cfg = load_config(path)
+    assert (cfg.SEED, cfg.ROOTS.KITTI_RAW) == (7, "sample/kitti_raw")
+    (tmp_path / "sample").mkdir()
+    write(tmp_path / "sample" / "monodepth2.yaml", SEED=8, DATA={"WIDTH": 96})
+    assert load_config(path).DATA.WIDTH == 96, "a file beside the recipe comes first"
+    write(path, _BASE_="sample/none.yaml")
+    with pytest.raises(MdtkError, match=r"mine.yaml: _BASE_ sample/none.yaml not found; give a file beside"):
+        load_config(path)
+
+
 def test_base_circle(tmp_path):
     write(tmp_path / "a.yaml", _BASE_="b.yaml")
     write(tmp_path / "b.yaml", _BASE_="a.yaml")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -196,3 +197,35 @@ def test_the_command(tiny_recipe, tmp_path, capsys):
     assert "has height 32, and the recipe wants 64; give --overwrite" in sentence(caught.value)
     call_tool("pack_dataset", *words, "DATA.HEIGHT", "64", "--overwrite")
     assert np.load(tmp_path / "sequence_train" / "frames.npy").shape[2] == 64
+
+
+def test_the_check_looks_at_the_copy(tiny_recipe, clip, tmp_path, capsys):
+    """Present, made for this recipe and whole, by checksum; images of the data root are not asked for."""
+    root = tmp_path / "clip"
+    shutil.copytree(clip / "color", root)
+    words = ["--config", tiny_recipe, "DATA.PACKED", tmp_path / "packed", "DATA.SEQUENCE.PATHS", f"[{root}]"]
+
+    def check(*more: object) -> tuple[int, str]:
+        return call_tool("check_data", *words, *more) or 0, capsys.readouterr().out
+
+    code, out = check()
+    assert code == 1
+    assert "packed copy: packed copy not found" in out
+    call_tool("pack_dataset", *words, "--jobs", "0")
+    victim = sorted(root.iterdir())[3]
+    victim.write_bytes(b"no image")
+    capsys.readouterr()
+    code, out = check()
+    assert (code, f"9 frames packed in {tmp_path / 'packed' / 'sequence_train'}: nothing wrong" in out) == (0, True)
+    code, out = check("DATA.HEIGHT", "64")
+    assert code == 1
+    assert "has height 32, and the recipe wants 64" in out
+    frames = tmp_path / "packed" / "sequence_train" / "frames.npy"
+    content = bytearray(frames.read_bytes())
+    content[-1] ^= 1
+    frames.write_bytes(content)
+    code, out = check()
+    assert code == 1
+    assert out.count("are not those that were packed (CRC32 differs); pack it again") == 1
+    assert check("--quick")[0] == 0
+    assert check("DATA.PACKED", "")[1].count(f"unreadable: image cannot be read: {victim}")

@@ -27,6 +27,7 @@ from mdtk.data.views.permuted import Permuted
 from mdtk.data.views.whole import WholeImage
 from mdtk.datasets.image_files import magnified_crop, resize
 from mdtk.geometry.camera import magnified_box
+from mdtk.geometry.pose import pose_matrix
 
 PLAIN = Preparation(augmentations=(Flip(), ColorJitter()))
 VIEWS = ["VIEWS.LOCAL_CROP", "true", "VIEWS.SPLIT_PERMUTE", "true"]
@@ -190,8 +191,20 @@ def test_flip_moves_K_and_the_other_camera():
     torch.testing.assert_close(out.frames_bn3hw[0], before.frames_bn3hw[0].flip(-1))
     torch.testing.assert_close(new.target_b3hw[1], old.target_b3hw[1])
     assert new.K_b33[0, 0, 2] == batch.frames_bn3hw.shape[-1] - 1 - old.K_b33[0, 0, 2]
-    assert out.stereo_T_b44[0, 0, 3] == -before.stereo_T_b44[0, 0, 3] == pytest.approx(0.1)
-    assert out.stereo_T_b44[1, 0, 3] == before.stereo_T_b44[1, 0, 3]
+    assert out.known_T_bk44[0, 0, 0, 3] == -before.known_T_bk44[0, 0, 0, 3] == pytest.approx(0.1)
+    assert out.known_T_bk44[1, 0, 0, 3] == before.known_T_bk44[1, 0, 0, 3]
+
+
+def test_flip_mirrors_known_motions():
+    """A point seen mirrored by both cameras: mirrored in the target, moved, it is the moved point, mirrored."""
+    cfg = load_config(None, ["MODEL.POSE", "given"])
+    motion = pose_matrix(torch.tensor([[0.3, -0.2, 0.1]]), torch.tensor([[0.5, -1.0, 2.0]])).repeat(4, 1, 1)
+    motion = motion.view(2, 2, 4, 4)
+    batch = dataclasses.replace(still(build_synthetic_batch(cfg, 2)), known_T_bk44=motion)
+    out = build_preparation(cfg)(changed(batch, flip_on=torch.tensor([True, False]))).known_T_bk44
+    point, mirror = torch.tensor([0.7, -0.4, 5.0, 1.0]), torch.tensor([-1.0, 1.0, 1.0, 1.0])
+    torch.testing.assert_close(out[0] @ (mirror * point), mirror * (motion[0] @ point))
+    torch.testing.assert_close(out[1], motion[1])
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 2, 0, 1]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 
@@ -14,11 +15,13 @@ from mdtk.core.errors import MdtkError
 from mdtk.core.weights import write_weights
 from mdtk.evaluation.comparison import (
     check_comparable,
+    compare,
     latex,
     markdown,
     own_line,
     published_lines,
     read_result,
+    shared_protocols,
 )
 from mdtk.evaluation.scoring.bootstrap import compare_paired
 from mdtk.evaluation.scoring.metrics import METRICS
@@ -100,17 +103,95 @@ def test_tool(results, tmp_path, capsys, tiny_recipe):
     assert " differs" not in printed
 
 
-def test_several_drives_are_told_apart(results, tmp_path, capsys):
+def test_several_drives_are_told_apart(tmp_path, capsys):
     for folder, shift in (("a", 0.0), ("b", 0.05)):
-        (tmp_path / folder).mkdir()
-        generator = np.random.default_rng(0)
-        lines = ["predictor,index,name,recording,abs_rel,valid_pixels,scale,shift,height,width"]
-        for index in range(60):
-            value = generator.normal(0.1, 0.01) + shift
-            lines.append(f"model,{index},image {index},drive {index // 6},{value},9,1,0,3,3")
-        (tmp_path / folder / "kitti_eigen_monodepth2.csv").write_text("\n".join(lines) + "\n")
+        write_result(tmp_path / folder, "kitti_eigen_monodepth2", shift)
     call_tool("compare", tmp_path / "a", tmp_path / "b", "--metrics", "abs_rel")
     assert "differs, worse" in capsys.readouterr().out
+
+
+def write_result(folder, protocol, shift, columns=("abs_rel",)):
+    """A result of 60 images of ten drives, all of whose metrics are 0.1 and some noise, and `shift`."""
+    folder.mkdir(exist_ok=True)
+    generator = np.random.default_rng(0)
+    lines = [f"predictor,index,name,recording,{','.join(columns)},valid_pixels,scale,shift,height,width"]
+    for index in range(60):
+        values = ",".join(str(generator.normal(0.1, 0.01) + shift) for _ in columns)
+        lines.append(f"model,{index},image {index},drive {index // 6},{values},9,1,0,3,3")
+    (folder / f"{protocol}.csv").write_text("\n".join(lines) + "\n")
+
+
+def test_without_a_protocol_all_that_they_share_are_compared(tmp_path, capsys):
+    make3d = "abs_rel", "sq_rel", "rmse", "rmse_log10"
+    for folder, shift in (("a", 0.0), ("b", 0.05)):
+        write_result(tmp_path / folder, "kitti_eigen_monodepth2_0.001-50m", shift, ("abs_rel", "a1"))
+        write_result(tmp_path / folder, "make3d_monodepth2", shift, make3d)
+        write_result(tmp_path / folder, "summary", shift)
+    order = {"results": {"model": {"published_order": list(make3d)}}}
+    (tmp_path / "a" / "make3d_monodepth2.json").write_text(json.dumps(order))
+    write_result(tmp_path / "b", "kitti_eigen_monodepth2", 0.0)
+    words = "compare", tmp_path / "a", tmp_path / "b", "--changed", 1, "--published", "--output", tmp_path / "table"
+    call_tool(*words)
+    printed = capsys.readouterr().out
+    first, second = printed.split("\nmake3d_monodepth2\n")
+    assert first.startswith("\nkitti_eigen_monodepth2_0.001-50m\n")
+    assert (first.count("differs, worse"), second.count("differs, worse")) == (1, 4)  # a higher a1 is better
+    assert "†" not in first  # the published numbers have another depth range
+    assert "|  | abs_rel | sq_rel | rmse | rmse_log10 |" in second
+    assert "Monodepth2 M 640x192 †" in second
+    text = (tmp_path / "table.md").read_text()
+    assert text.startswith("kitti_eigen_monodepth2_0.001-50m\n\n|  | abs_rel | a1 |")
+    assert "\nmake3d_monodepth2\n\n|  | abs_rel | sq_rel" in text
+    assert "% make3d_monodepth2\n\n\\begin{tabular}{lrrrr}" in (tmp_path / "table.tex").read_text()
+    call_tool("compare", tmp_path / "a" / "make3d_monodepth2.csv", tmp_path / "b")  # a file chooses its protocol
+    printed = capsys.readouterr().out
+    assert "rmse_log10" in printed
+    assert "kitti_eigen" not in printed
+
+
+def test_labels_and_the_mean_over_seeds_are_what_is_compared(tmp_path, capsys):
+    for folder, shift in (("low", 0.0), ("high", 0.1), ("middle", 0.05)):
+        write_result(tmp_path / folder, "kitti_eigen_monodepth2", shift)
+    seeds, middle = f"{tmp_path / 'low'},{tmp_path / 'high'}", tmp_path / "middle"
+    call_tool("compare", seeds, middle, "--metrics", "abs_rel", "--labels", "Two seeds", "One")
+    printed = capsys.readouterr().out
+    assert "A = Two seeds (2 runs), 60 images" in printed
+    assert re.search(r"abs_rel +One +0\.15\d+ +0\.15\d+ +[-+]0\.0000 .*does not differ", printed)
+    assert "changed most, abs_rel, One:" in printed
+    assert "| Two seeds (2 runs) | 0.151 ± 0.071 |" in printed
+    assert str(tmp_path) not in printed
+
+
+def test_published_numbers_of_another_list_are_told(tmp_path, capsys):
+    write_result(tmp_path / "a", "kitti_eigen_monodepth2", 0.0)
+    facts = {"images_of_list": 60, "images_of_published_list": 697}
+    for count, told in ((60, True), (697, False)):
+        (tmp_path / "a" / "kitti_eigen_monodepth2.json").write_text(json.dumps(facts | {"images_of_list": count}))
+        call_tool("compare", tmp_path / "a", "--published", "--output", tmp_path / "table")
+        said = "careful: published numbers are of 697 images, the results of another list of 60"
+        texts = [capsys.readouterr().out, *((tmp_path / f"table.{end}").read_text() for end in ("md", "tex"))]
+        assert all((said in text) == told for text in texts)
+        assert texts[2].splitlines()[-1].startswith("% careful" if told else "% dagger")
+    call_tool("compare", tmp_path / "a")
+    assert "careful" not in capsys.readouterr().out
+
+
+def test_a_trainings_folder_is_answered_with_that_of_its_results(tmp_path):
+    (tmp_path / "run" / "evaluation").mkdir(parents=True)
+    write_result(tmp_path / "run" / "evaluation" / "last", "kitti_eigen_monodepth2", 0.0)
+    place = tmp_path / "run" / "evaluation" / "last"
+    for attempt in (lambda run: shared_protocols([run]), lambda run: read_result(run, "kitti_eigen/monodepth2")):
+        with pytest.raises(MdtkError, match=f"no result; give {place}"):
+            attempt(tmp_path / "run")
+
+
+def test_results_that_share_nothing_say_what_they_hold(tmp_path):
+    write_result(tmp_path / "a", "nyuv2_monodepth2", 0.0)
+    write_result(tmp_path / "b", "make3d_monodepth2", 0.0)
+    with pytest.raises(MdtkError, match=r"no protocol is in all .*/a holds nyuv2_mono\S+; .*/b holds make3d_mono"):
+        shared_protocols([tmp_path / "a", tmp_path / "b"])
+    with pytest.raises(MdtkError, match=r"absent holds nothing"):
+        shared_protocols([tmp_path / "a", tmp_path / "absent"])
 
 
 def test_seeds_and_published_numbers(results):
@@ -149,3 +230,18 @@ def test_what_cannot_be_compared(results, tmp_path):
     doubts = check_comparable([first, read_result(tmp_path / "whole.csv", "sequence")])
     assert len(doubts) == 1
     assert "different alignments" in doubts[0]
+    content["results"]["model"]["alignment"] = first.facts["results"]["model"]["alignment"]
+    for key, value, said in (
+        ("protocol", "kitti_eigen/bdedepth", "different protocols: "),
+        ("depth_min", 1.0, "different depth ranges: .* 0.001, 80.0, .* 1.0, 80.0"),
+        ("ground_truth", "gt_depths.npz", "different ground truths"),
+    ):
+        (tmp_path / "whole.json").write_text(json.dumps(content | {key: value}))
+        (doubt,) = check_comparable([first, read_result(tmp_path / "whole.csv", "sequence")])
+        assert re.search(said, doubt)
+    second = read_result(results / "1", "sequence")
+    values = second.metrics["abs_rel"].copy()
+    values[1] = np.inf
+    endless = dataclasses.replace(second, metrics={**second.metrics, "abs_rel": values})
+    with pytest.raises(MdtkError, match=rf"abs_rel of {second.names[1]} is infinite, .*--alignment"):
+        compare(first, endless, "abs_rel")

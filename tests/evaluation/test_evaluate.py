@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
+import dataclasses
 import io
 import json
 import re
@@ -22,7 +23,7 @@ from mdtk.evaluation.baselines import CONSTANT, MEDIAN_MAP
 from mdtk.evaluation.benchmark import evaluate_protocols
 from mdtk.evaluation.command import distinct, pairs_of, parse_options
 from mdtk.evaluation.eval_config import build_eval_config, build_scale, merged_config
-from mdtk.evaluation.io.results import latex_row, summary_table
+from mdtk.evaluation.io.results import latex_row, summary_table, write_results
 from mdtk.evaluation.io.submission import submission_png
 from mdtk.evaluation.predictors import PREDICTORS, DepthPredictor, build_model_predictor, build_predictor
 from mdtk.evaluation.scoring.protocols import KITTI_BENCHMARK
@@ -75,6 +76,16 @@ def test_model_and_baseline_predictors(evaluations):
     assert re.fullmatch("[0-9a-f]{64}", model.provenance["list_sha256"])
     assert "ground truths of sequence, list train" in model.provenance["baseline_predictors"]
     assert model.protocol.label == "sequence (0.001 … 10 m)"
+
+
+def test_ground_truth_is_looked_at_before_anything_is_predicted(cfg, tmp_path):
+    def never(images, reader):
+        raise AssertionError("predicted")
+
+    predictor = build_model_predictor(cfg, never, "cpu")
+    config = build_eval_config(cfg, ground_truth=str(tmp_path / "absent.npz"))
+    with pytest.raises(MdtkError, match=r"absent\.npz"):
+        evaluate_protocols(config, predictor, ["sequence"])
 
 
 def test_limit_and_no_baselines(tiny_recipe):
@@ -324,3 +335,45 @@ def test_provenance_names_hardware_and_training_list(checkpoint, tmp_path, capsy
     assert content["hardware"].keys() >= ({"gpu", "tf32_cudnn"} if "gpu" in content["hardware"] else {"threads"})
     assert content["contamination"]["text"] == "not known: frames of one's own have no list to compare"
     assert content["configuration"]["list_sha256"] == content["list_sha256"]
+
+
+def test_a_flat_affine_prediction_is_a_result(tiny_recipe, tmp_path, capsys):
+    path = tmp_path / "flat.py"
+    path.write_text(
+        "import numpy as np\nclass Flat:\n    gives = 'affine_disparity'\n    input_size = (6, 8)\n"
+        "    def predict(self, images): return np.full((len(images), 6, 8), 3.0)\n"
+    )
+    command = ("evaluate", "--config", tiny_recipe, "--predictor", f"{path}:Flat", "--no_baselines", "--report")
+    for alignment, scale in (("midas", 0.0), ("slowtv", 0.0)):
+        call_tool(*command, "--output", tmp_path / alignment, "--alignment", alignment)
+        stored = json.loads((tmp_path / alignment / "sequence.json").read_text())["results"]["model"]
+        assert (stored["scale_ratio_median"], stored["scale_ratio_spread"]) == (scale, None)
+    assert capsys.readouterr().err == ""
+
+
+def test_depth_without_bounds_is_no_number_in_json(cfg, tmp_path):
+    (model, *_) = score(cfg, baselines=False)
+    row = model.rows[0]
+    endless = dataclasses.replace(row, metrics=row.metrics | {"rmse": float("inf")})
+    write_results(tmp_path, [dataclasses.replace(model, rows=(endless, *model.rows[1:]))])
+    stored = json.loads((tmp_path / f"{RANGED}.json").read_text())["results"]["model"]["metrics"]
+    assert (stored["rmse"], stored["abs_rel"]) == (None, model.means["abs_rel"])
+    assert ",inf," in (tmp_path / f"{RANGED}.csv").read_text()
+
+
+def test_another_range_of_the_model_is_another_configuration(checkpoint, tmp_path, capsys):
+    evaluate(checkpoint, tmp_path, "--no_baselines")
+    assert evaluate(checkpoint, tmp_path, "--no_baselines", "MODEL.MAX_DEPTH", "50") == 1
+    assert "another configuration (model_depth_range: " in capsys.readouterr().err
+
+
+def test_maps_of_several_sizes_are_not_saved(tiny_recipe, tmp_path, capsys):
+    path = tmp_path / "growing.py"
+    path.write_text(
+        "import numpy as np\nclass Growing:\n    count = 3\n    def predict(self, images):\n"
+        "        self.count += 1\n        return np.ones((1, 4, self.count))\n"
+    )
+    command = ("evaluate", "--config", tiny_recipe, "--output", tmp_path / "out", "--save_predictions")
+    assert call_tool(*command, "--predictor", f"{path}:Growing") == 1
+    assert re.search(r"the prediction is \(4, 5\), others are \(4, 4\); .*input_size", capsys.readouterr().err)
+    assert not (tmp_path / "out" / "predictions").exists()

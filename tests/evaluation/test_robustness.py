@@ -8,17 +8,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mdtk.config import load_config
 from mdtk.core.errors import MdtkError
 from mdtk.evaluation.corruptions import CORRUPTIONS, LEVELS, SET, corrupt
+from mdtk.evaluation.eval_config import build_eval_config
 from mdtk.evaluation.robustness import (
     BASELINE,
     BASELINE_CLEAN,
     CorruptedReader,
     at_width,
     error_of,
+    evaluate_corruptions,
     mean_corruption_error,
     mean_resilience,
 )
+from mdtk.evaluation.scoring.protocols import get_protocol
 from tests.helpers.tools import call_tool
 
 GENERATOR = np.random.default_rng(4)
@@ -107,6 +111,28 @@ def test_over_a_protocol(tiny_recipe, tmp_path, capsys):
     clean = json.loads((tmp_path / "sequence.json").read_text())["results"]["model"]["metrics"]
     assert content["clean_error"] == pytest.approx(error_of(clean))
     assert "(of these corruptions only)" in capsys.readouterr().out
+
+
+def test_over_any_protocol_with_ground_truth(tiny_world, tmp_path, capsys):
+    path = tmp_path / "near.py"
+    path.write_text(
+        "class Near:\n    input_size = (48, 64)\n    def predict(self, images): return 0.05 + images.mean(-1) / 255\n"
+    )
+    options = ("--predictor", f"{path}:Near", "--output", tmp_path, "--no_baselines", "--corruptions", "contrast")
+    make3d = ("--datasets", "make3d", "ROOTS.MAKE3D", tiny_world / "make3d")
+    call_tool("evaluate", *options, *make3d)  # whose tables have no a1
+    stored = tmp_path / f"make3d_monodepth2_corruptions_{SET}.json"
+    content = json.loads(stored.read_text())
+    assert len(content["errors"]["contrast"]) == 5
+    assert {"versions", "list_sha256", "image_format", "hardware", "contamination"} <= set(content)
+    first = stored.read_bytes()
+    call_tool("evaluate", *options, *make3d)
+    assert json.loads(stored.read_bytes())["errors"] == json.loads(first)["errors"]
+    with pytest.raises(MdtkError, match=r"another configuration \(corruptions: \['contrast'\], now \['fog'\]\)"):
+        call_tool("evaluate", *options[:-1], "fog", *make3d)
+    config = build_eval_config(load_config())
+    with pytest.raises(MdtkError, match="photometric: corruptions are measured against ground truth"):
+        evaluate_corruptions(config, get_protocol("photometric"), None, None, ["fog"])
 
 
 class Listed:

@@ -16,7 +16,8 @@ from mdtk.core.weights import write_weights
 from mdtk.evaluation.scoring.temporal import TimedDepth, pair_error
 from mdtk.evaluation.unsupervised import errors
 from mdtk.models import build_model
-from tests.helpers.tiny import write_clip
+from tests.helpers.device import on_cpu
+from tests.helpers.tiny import run_tool, write_clip
 from tests.helpers.tools import call_tool
 
 FRAMES, STEP = 5, 0.08  # metres to the right in a frame: 2 pixels of the wall at 4 m, 4 of the box at 2 m
@@ -94,6 +95,24 @@ def test_temporal_error_on_the_command_line(walk, tiny_recipe, tmp_path):
     assert max(found["exact"][:-1]) < 3 < 15 < min(found["wrong"][:-1])
 
 
+@on_cpu
+def test_temporal_error_of_two_processes_is_that_of_one(walk, tiny_recipe, tmp_path):
+    path = tmp_path / "near.py"  # not files, of which every process has all
+    path.write_text(
+        "class Near:\n    input_size = (48, 64)\n    def predict(self, images): return 0.1 + images.mean(-1) / 255\n"
+    )
+    options = ("--config", tiny_recipe, "--no_baselines", "--map_metrics", "tae", "--predictor", f"{path}:Near")
+    keys = ("DATA.SEQUENCE.PATHS", f"[{walk / 'color'}]", "DATA.SEQUENCE.DEPTH", f"[{walk / 'depth'}]")
+    keys += ("DATA.SOURCES", "[1]", "DATA.VAL_SPLIT", "all", "EVAL.BATCH_SIZE", "1")
+    call_tool("evaluate", *options, "--output", tmp_path / "one", *keys)
+    run_tool("evaluate", *options, "--output", tmp_path / "two", *keys, processes=2)
+    for name in ("sequence.csv", "sequence.json"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    content = json.loads((tmp_path / "one" / "sequence.json").read_text())
+    assert content["results"]["model"]["metrics"]["tae"] > 0.1
+    assert "its flicker is not in tae" in content["tae"]  # by median scaling, each image
+
+
 def test_temporal_error_without_poses(walk, clip, tiny_recipe, tmp_path, capsys):
     options = ("--config", tiny_recipe, "--predictions", walk / "exact", "--map_metrics", "tae")
     assert call_tool("evaluate", *options, "--output", tmp_path) == 1
@@ -147,3 +166,16 @@ def test_affine_predictions_have_no_points(walk, tiny_recipe, tmp_path, capsys):
     options = ("--predictions", walk / "exact", "--predictions_are", "affine_disparity", "--datasets", "photometric")
     assert evaluate(walk, tiny_recipe, tmp_path, *options) == 1
     assert "known up to scale and shift have no points" in capsys.readouterr().err
+
+
+def test_photometric_results_are_not_replaced_unasked(walk, tiny_recipe, tmp_path, capsys):
+    options = ("--predictions", walk / "exact", "--predictions_are", "depth", "--datasets", "photometric")
+    for _ in range(2):  # the same again is the same result
+        assert not evaluate(walk, tiny_recipe, tmp_path, *options)
+    content = json.loads((tmp_path / "photometric.json").read_text())
+    assert content["contamination"]["text"] == "the training list is not known"
+    assert content["configuration"]["alignment"] == "none"
+    assert evaluate(walk, tiny_recipe, tmp_path, *options, "--scale_factor", "2") == 1
+    assert (
+        "photometric.json holds the result of another configuration (factor: 1.0, now 2.0)" in capsys.readouterr().err
+    )

@@ -104,6 +104,37 @@ def test_a_wrong_shape_is_said(tiny_recipe, tmp_path, capsys):
     assert "predict() gave float64 of shape (3,)" in capsys.readouterr().err
 
 
+def test_what_a_class_raises_is_said(tiny_recipe, tmp_path, capsys):
+    name = own(tmp_path, value="self.nothing")
+    command = ("evaluate", "--config", tiny_recipe, "--output", tmp_path / "out", "--no_baselines", "--predictor", name)
+    assert call_tool(*command, "metres=1") == 1
+    error = capsys.readouterr().err
+    assert re.search(
+        r"predict\(\) of .* and \d others failed \(AttributeError: 'Wall' object has no .*my_model.py line", error
+    )
+    for value, said in (
+        ("[[1.0], [[2.0]]] or 0", "ValueError"),
+        ("np.zeros((len(images), 0, 0)) if 1 else 0", "of shape"),
+    ):
+        path = tmp_path / "my_model.py"
+        own(tmp_path, value=value)
+        path.write_text(path.read_text().replace(" * np.ones(images.shape[:3])", ""))
+        assert call_tool(*command, "metres=1") == 1
+        assert said in capsys.readouterr().err
+    path.write_text("class Wall:\n    def __init__(self): 1 / 0\n    def predict(self, images): return images\n")
+    with pytest.raises(MdtkError, match=r"cannot be made \(ZeroDivisionError: division by zero, my_model.py line"):
+        load_user_predictor(name, {})
+    for attribute, said in (
+        ("input_size = 48", r"input_size is 48; it is \(height, width\)"),
+        ("input_size = (0, 4)", r"input_size is \(0, 4\)"),
+        ("frames = 0", "frames is 0; it is a tuple"),
+        ("frames = (0, 'left')", "frames is .*; it is a tuple of whole numbers and 's'"),
+    ):
+        path.write_text(f"class Wall:\n    {attribute}\n    def predict(self, images): return images\n")
+        with pytest.raises(MdtkError, match=said):
+            load_user_predictor(name, {})
+
+
 class Pipeline:
     """The interface of a transformers depth-estimation pipeline."""
 

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import socket
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -19,8 +19,10 @@ START = multiprocessing.get_context("forkserver")
 START.set_forkserver_preload(["tests.helpers.processes"])
 
 
-def train_in(processes: int, out_dir: Path, recipe: Path, pairs: Sequence[object]) -> Path:
-    """`train_here` in so many processes; fails with what the first failing one says."""
+def train_in(
+    processes: int, out_dir: Path, recipe: Path, pairs: Sequence[object], before: Callable[[], object] = list
+) -> Path:
+    """`train_here` in so many processes, each after `before()`; fails with what the first failing one says."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -30,7 +32,9 @@ def train_in(processes: int, out_dir: Path, recipe: Path, pairs: Sequence[object
         {**worker_environment(rank, processes, port), "TORCHELASTIC_USE_AGENT_STORE": "False"}
         for rank in range(processes)
     ]
-    workers = [START.Process(target=_train, args=(errors, place, out_dir, recipe, list(pairs))) for place in places]
+    workers = [
+        START.Process(target=_train, args=(errors, place, before, out_dir, recipe, list(pairs))) for place in places
+    ]
     for worker in workers:
         worker.start()
     for worker in workers:
@@ -40,10 +44,11 @@ def train_in(processes: int, out_dir: Path, recipe: Path, pairs: Sequence[object
     return out_dir
 
 
-def _train(errors, place: dict[str, str], out_dir: Path, recipe: Path, pairs: list) -> None:
+def _train(errors, place: dict[str, str], before: Callable, out_dir: Path, recipe: Path, pairs: list) -> None:
     os.environ.update(place)
     torch.set_num_threads(1)
     try:
+        before()
         train_here(out_dir, recipe, pairs)
     except Exception:
         errors.put(traceback.format_exc())

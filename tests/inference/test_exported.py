@@ -142,3 +142,25 @@ def test_the_camera_example_shows_depth(onnx_path, tmp_path):
     frames = list(read_frames(tmp_path / "out.webm"))
     assert len(frames) == 5
     assert frames[0].shape == (120, 80, 3)
+
+
+def test_the_camera_example_keeps_its_colours_when_something_near_passes(tmp_path):
+    """The range of colours follows slowly: a bright thing in one frame must not repaint the others."""
+    onnx = pytest.importorskip("onnx", reason="ONNX export is an extra: pip install mdtk-depth[onnx]")
+    pytest.importorskip("onnxruntime")
+    kinds = [(name, [1, planes, 32, 64]) for name, planes in (("image", 3), ("disparity", 1))]
+    given, made = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name, shape in kinds)
+    planes = onnx.numpy_helper.from_array(np.full((1, 3, 1, 1), 1 / 3, np.float32), "mean")
+    node = onnx.helper.make_node("Conv", ["image", "mean"], ["disparity"])
+    graph = onnx.helper.make_graph([node], "grey", [given], [made], [planes])
+    opset = onnx.helper.make_opsetid("", 13)
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8), tmp_path / "grey.onnx")
+    ramp = np.tile(np.linspace(0, 120, 128).astype(np.uint8)[None, :, None], (64, 1, 3))
+    passing = ramp.copy()
+    passing[:24] = 250
+    write_film(tmp_path / "in.webm", [ramp, ramp, passing, ramp, ramp], 10.0)
+    script = PROJECT / "examples" / "camera_depth.py"
+    words = [sys.executable, script, tmp_path / "grey.onnx", tmp_path / "in.webm", tmp_path / "out.webm"]
+    subprocess.run(words, check=True, capture_output=True)
+    frames = [frame.astype(float)[64 + 32 : 120, 40:88].mean((0, 1)) for frame in read_frames(tmp_path / "out.webm")]
+    assert np.ptp(frames, axis=0).max() < 16  # with a range of its own the third frame is far darker

@@ -40,8 +40,9 @@ def test_the_network_sees_the_lanczos_resize_and_the_picture_keeps_its_size():
 def test_post_processing_averages_with_the_mirrored_picture():
     model = StandIn()
     model.disparity = lambda images: images.new_tensor(np.tile(np.linspace(1, 2, 64), (32, 1)))[None, None]
-    plain = Predictor(model).at_network_size(ramp())
-    both = Predictor(model, post_process=True).at_network_size(ramp())
+    pixels = Predictor(model).pixels(ramp())
+    plain = Predictor(model).at_network_size(pixels)
+    both = Predictor(model, post_process=True).at_network_size(pixels)
     assert plain[0, 20] != pytest.approx(1.5, abs=0.1)
     np.testing.assert_allclose(both[:, 10:-10], 1.5, atol=1e-6)
 
@@ -188,3 +189,26 @@ def test_depth_is_metric_only_with_a_source():
 def test_bad_scales(choice, message):
     with pytest.raises(MdtkError, match=message):
         depth_scale(StandIn().cfg, choice)
+
+
+def test_a_folder_in_its_order_and_an_error_of_the_networks_as_it_is(tmp_path):
+    """Decoding, networks and writing have a thread each; what one says reaches the user, and whole files stay."""
+    for number in range(6):
+        write_image(tmp_path / "frames" / f"{number}.png", 40 * number)
+    model = StandIn()
+    written = predict_images(Predictor(model), tmp_path / "frames", tmp_path / "out", RELATIVE, Saves(npy=True))
+    arrays = [path for path in written if path.name.endswith("_disp.npy")]
+    assert [path.name for path in arrays] == [f"{number}_disp.npy" for number in range(6)]
+    for number, path in enumerate(arrays):
+        np.testing.assert_allclose(np.load(path), 0.1 + 0.9 * 40 * number / 255, atol=1e-6)
+    answer = model.disparity
+
+    def failing(images):
+        if len(model.seen) == 8:
+            raise MdtkError("the device ran out of memory; give a smaller --height")
+        return answer(images)
+
+    model.disparity = failing
+    with pytest.raises(MdtkError, match="the device ran out of memory"):
+        predict_images(Predictor(model), tmp_path / "frames", tmp_path / "second", RELATIVE, Saves())
+    assert sorted(path.name for path in (tmp_path / "second").iterdir()) == ["0_disp.png", "1_disp.png"]

@@ -21,6 +21,7 @@ from mdtk.inference.profile import (
     torch_multiply_adds,
 )
 from mdtk.models import build_model
+from tests.helpers.tools import call_tool
 
 NOT_MATRICES = (nn.BatchNorm2d, nn.PReLU, nn.Upsample)  # what thop counts beside convolutions in these networks
 
@@ -111,7 +112,7 @@ def test_timing_counts_its_runs():
     assert 0 < speed.latency_ms_median <= speed.latency_ms_p90
     assert speed.images_per_second == pytest.approx(4e3 / speed.latency_ms_median)
     assert speed.peak_memory_mib > 10
-    assert "threads" in speed.device
+    assert speed.device == "cpu, 1 thread"  # tests run on one
     with pytest.raises(MdtkError, match="at least 1"):
         measure("nothing", lambda: None, torch.device("cpu"), "fp32", (4, 32, 64), repeats=0)
 
@@ -139,3 +140,18 @@ def test_command_line(tmp_path, monkeypatch, capsys):
     report = json.loads(output.read_text())
     assert report["parts"][1]["parameters"] == 3_152_724
     assert report["speeds"][0]["repeats"] == 2
+
+
+def test_a_line_for_each_number_of_threads(capsys):
+    """In torch and in ONNX Runtime; the number of the process itself stays as it was."""
+    pytest.importorskip("onnxruntime", reason="ONNX export is an extra: pip install mdtk-depth[onnx]")
+    before = torch.get_num_threads()
+    sizes = "DATA.HEIGHT", "64", "DATA.WIDTH", "96", "MODEL.POSE", "none", "DATA.STEREO", "true", "DATA.SOURCES", "[]"
+    call_tool("profile_model", "--repeats", 2, "--warmup", 1, "--devices", "cpu", "--threads", 1, 2, "--onnx", *sizes)
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line.strip("| ").split(" | ")[:2] for line in lines if line.startswith("| disparity")]
+    networks = "disparity", "disparity, ONNX Runtime"
+    assert rows == [[name, device] for name in networks for device in ("cpu, 1 thread", "cpu, 2 threads")]
+    assert torch.get_num_threads() == before
+    with pytest.raises(MdtkError, match="--threads 2 0: a number of threads is at least 1"):
+        call_tool("profile_model", "--threads", 2, 0, *sizes)

@@ -10,8 +10,8 @@ from mdtk.core.errors import MdtkError
 from mdtk.datasets.sequence.video_frames import read_frames
 from mdtk.inference import Predictor, predict_film
 from mdtk.inference.video import BAR, Source, _Evenly
-from mdtk.viz import colour_table
-from mdtk.viz.film import write_film
+from mdtk.viz import colour_map, colour_table
+from mdtk.viz.film import ANIMATIONS, FILM_SUFFIXES, write_film
 from tests.helpers.stand_in import StandIn
 
 LEVELS = [0, 60, 120, 180, 250]
@@ -53,6 +53,23 @@ def test_each_frame_above_its_disparity_in_one_range(folder, tmp_path):
         assert np.abs(frame[64:].mean((0, 1)) - expected).max() < 12
 
 
+@pytest.mark.parametrize("suffix", FILM_SUFFIXES)
+def test_what_stays_keeps_its_colour_while_the_rest_changes(tmp_path, suffix):
+    """Steady over a film: its own range for each frame would repaint the still half at every step."""
+    frames = tmp_path / "frames"
+    frames.mkdir()
+    for number, level in enumerate([*LEVELS, *LEVELS[::-1]]):
+        picture = flat(level)
+        picture[:, :48] = 100
+        Image.fromarray(picture).save(frames / f"{number}.png")
+    output = tmp_path / f"out{suffix}"
+    report = predict_film(Predictor(StandIn()), Source(frames), output, bar=True)
+    expected = colour_map(np.array([[0.1 + 0.9 * 100 / 255]]), *report.range)[0, 0].astype(float)
+    for frame in gif_frames(output) if suffix in ANIMATIONS else read_frames(output):
+        still = frame[64 + 8 : 128 - 8, 8:32].mean((0, 1))
+        assert np.abs(still - expected).max() < 12
+
+
 def test_stride_and_limit(folder, tmp_path):
     output = tmp_path / "out.gif"
     assert predict_film(Predictor(StandIn()), Source(folder, stride=2), output).frames == 3
@@ -72,12 +89,12 @@ def test_a_video_keeps_its_rate(tmp_path):
     np.testing.assert_allclose(means, LEVELS, atol=12)
 
 
-@pytest.mark.parametrize("suffix", [".gif", ".webm"])
+@pytest.mark.parametrize("suffix", [".gif", ".webp", ".webm"])
 def test_a_colour_bar_says_the_range(folder, tmp_path, suffix):
     output = tmp_path / f"out{suffix}"
     report = predict_film(Predictor(StandIn()), Source(folder), output, width=240, bar=True)
     assert report.size == (240, 2 * 160 + BAR)
-    frames = gif_frames(output) if suffix == ".gif" else [frame.astype(float) for frame in read_frames(output)]
+    frames = gif_frames(output) if suffix in ANIMATIONS else [frame.astype(float) for frame in read_frames(output)]
     strips = np.stack([frame[-BAR:] for frame in frames])
     assert np.abs(strips - strips[0]).max() < 40  # steady over the film
     brightness = strips[0, BAR // 2].mean(-1)
@@ -102,7 +119,7 @@ def test_a_long_film_keeps_few_frames_spread_evenly():
     ("source", "output", "message"),
     [
         ("absent", "out.gif", "--image_path not found"),
-        ("frames", "out.webp", r"written as .gif, .mp4 or .webm"),
+        ("frames", "out.avi", r"written as .gif, .webp, .mp4 or .webm"),
         ("empty", "out.gif", "holds no frames"),
         ("note.mp4", "out.gif", r"video cannot be read: .*note\.mp4"),
     ],

@@ -47,7 +47,7 @@ def batch(data):
                 name=str(item),
                 frames_n3hw=frames,
                 K_33=fraction_intrinsics(0.58, 1.92, 0.5, 0.5, (WIDTH, HEIGHT)).astype(np.float32),
-                stereo_T_44=np.eye(4, dtype=np.float32),
+                known_T_k44=np.eye(4, dtype=np.float32),
                 depth_range_2=np.array([0.1, 100], np.float32),
                 parameters={
                     "crop/box": box,

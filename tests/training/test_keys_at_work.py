@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import nn
 
 from mdtk.config import load_config
+from mdtk.core.errors import MdtkError
 from mdtk.models import load_model
 from mdtk.training import prepare as prepare_module
 from mdtk.training.logger import Logger
@@ -144,6 +146,29 @@ def test_weights_to_start_from(tiny_recipe, start, one_step, tmp_path, parts):
     assert not set(differing(trained, one_step)) & from_file
     assert set(differing(trained, start)) <= from_file
     assert len(differing(trained, start)) > 5
+
+
+def test_imagenet_weights_that_nobody_would_see_are_not_fetched(tiny_recipe, one_step, tmp_path, monkeypatch):
+    def asked(tag: str) -> None:
+        raise MdtkError(f"asked for {tag}")
+
+    monkeypatch.setattr("mdtk.models.encoders.check_server", asked)
+    path = tmp_path / "file.pth"
+    torch.save({"format": "mdtk", "version": 1, "model": one_step}, path)
+
+    def build(parts: str):
+        pairs = ["MODEL.PRETRAINED", "true", "MODEL.WEIGHTS", str(path), "MODEL.WEIGHTS_PARTS", parts]
+        return prepare_module.build_networks(load_config(tiny_recipe, pairs), False, Path)
+
+    for parts in ("[]", "[depth, pose]", "[depth.encoder, pose.encoder]"):
+        assert not differing(build(parts).depth.encoder.state_dict(), parts_of(one_step, "depth.encoder."))
+    for parts in ("[depth]", "[depth.encoder.backbone, pose]", "[pose.encoder]"):
+        with pytest.raises(MdtkError, match="asked for"):
+            build(parts)
+
+
+def parts_of(state: dict, prefix: str) -> dict:
+    return {name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)}
 
 
 def norms(module: nn.Module) -> set[type]:

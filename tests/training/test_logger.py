@@ -124,10 +124,10 @@ def test_weights_and_biases_goes_on_in_the_same_run(tmp_path, monkeypatch):
     for step in (0, 7, 0):
         logger = Logger(tmp_path, True, step, build_trackers(cfg, tmp_path, step))
         logger.record("train", step + 1, {"total": 0.5, "note": "text"})
-        logger.pictures(step + 1, {"training step": np.zeros((4, 6, 3), np.uint8)})
+        logger.pictures(step + 1, {"training step/sample 1": np.zeros((4, 6, 3), np.uint8)})
         logger.close()
     first, resumed, other = wandb.runs
-    assert first.lines == [{"step": 1, "train/total": 0.5}, {"step": 1, "training step": ("image", (4, 6, 3))}]
+    assert first.lines == [{"step": 1, "train/total": 0.5}, {"step": 1, "training step/sample 1": ("image", (4, 6, 3))}]
     assert first.options["config"]["SOLVER.LR"] == 0.5
     assert first.options["project"] == "mdtk"
     assert first.options["id"] == resumed.options["id"] != other.options["id"]
@@ -143,10 +143,10 @@ def test_weights_and_biases_itself(tmp_path, monkeypatch):
     cfg = load_config(None, ["LOG.WANDB", "true", "LOG.TENSORBOARD", "false"])
     (tracker,) = build_trackers(cfg, tmp_path, 0)
     tracker.scalars("train", 1, {"total": 0.5})
-    tracker.pictures(1, {"training step": np.zeros((4, 6, 3), np.uint8)})
+    tracker.pictures(1, {"training step/sample 1": np.zeros((4, 6, 3), np.uint8)})
     tracker.close()
     assert list(tmp_path.rglob("*.wandb"))
-    assert list(tmp_path.rglob("training step*.png"))
+    assert list(tmp_path.rglob("*sample 1*.png"))
 
 
 def test_mlflow_goes_on_in_the_same_run(tmp_path, monkeypatch):
@@ -160,7 +160,7 @@ def test_mlflow_goes_on_in_the_same_run(tmp_path, monkeypatch):
         (tracker,) = build_trackers(cfg, out, step)
         assert isinstance(tracker, MLflow)
         tracker.scalars("epoch", step + 1, {"kitti_eigen/monodepth2/abs_rel": 0.5 - step / 100, "f@1": 1.0})
-        tracker.pictures(step + 1, {"training step": np.zeros((4, 6, 3), np.uint8)})
+        tracker.pictures(step + 1, {"training step/sample 1": np.zeros((4, 6, 3), np.uint8)})
         tracker.close()
     history = tracker.client.get_metric_history(tracker.name, "epoch/kitti_eigen/monodepth2/abs_rel")
     assert [(one.step, one.value) for one in history] == [(1, 0.5), (8, pytest.approx(0.43))]
@@ -208,14 +208,18 @@ def test_step_pictures_carry_names_and_a_colour_bar():
         "warped": torch.full((3, 2, 3, 64, 96), 0.25),
         "automask": torch.ones(3, 64, 96),
     }
-    (sheet,) = render(pictures, 2).values()
-    assert sheet.shape == (4 + 18 + 2 * (64 + 4) + 22, 5 * (96 + 4) + 4, 3)
-    titles = sheet[4:22]
-    assert all((titles[:, 4 + 100 * column : 100 + 100 * column] < 100).any() for column in range(5))
-    assert (sheet[40, 10] == 128).all()  # the target
-    assert (sheet[40, 210] == 64).all()  # a warped source
-    assert (sheet[40, 410] == 255).all()  # the automask
-    bar = sheet[-11].astype(int)
+    sheets = render(pictures, 2)
+    assert list(sheets) == ["training step/sample 1", "training step/sample 2"]
+    sheet = sheets["training step/sample 2"]
+    height = round(64 * 320 / 96)
+    assert sheet.shape == (5 * (18 + height) + 22, 320, 3)
+    tops = [place * (18 + height) + (22 if place > 1 else 0) for place in range(5)]
+    assert all((sheet[top : top + 18, :60] < 100).any() for top in tops)  # ink
+    middles = [sheet[top + 18 + height // 2, 160] for top in tops]
+    assert (middles[0] == 128).all()  # the target
+    assert (middles[2] == 64).all()  # a warped source
+    assert (middles[4] == 255).all()  # the automask
+    bar = sheet[tops[2] - 11].astype(int)
     table = colour_table("magma").astype(int)
     known = [column for column in bar if np.abs(table - column).sum(1).min() <= 3]
     assert len(known) > 100

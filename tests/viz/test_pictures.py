@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+
 import cv2
 import numpy as np
 import pytest
@@ -106,21 +109,33 @@ def film_pictures(count: int = 8, size: tuple[int, int] = (48, 64)) -> list[np.n
     return pictures
 
 
-def test_gif_holds_every_picture_in_one_palette(tmp_path):
+@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+def test_animations_hold_every_picture(tmp_path, suffix):
     pictures = film_pictures()
-    path = tmp_path / "film.gif"
+    path = tmp_path / f"film{suffix}"
     assert write_film(path, iter(pictures), 5.0, pictures) == 8
     with Image.open(path) as film:
         assert film.n_frames == 8
         assert film.info["loop"] == 0
-        assert film.info["duration"] == 200
         for number, picture in enumerate(pictures):
             film.seek(number)
+            film.load()  # a WebP says a picture's duration only then
+            assert film.info["duration"] == 200
             shown = np.asarray(film.convert("RGB")).astype(float)
             assert np.abs(cv2.blur(shown, (5, 5)) - cv2.blur(picture.astype(float), (5, 5))).mean() < 12
             assert np.abs(shown[4:20, 4:20].mean((0, 1)) - picture[10, 10]).max() < 16
 
 
+@pytest.fixture(params=["ffmpeg", "OpenCV"])
+def encoder(request, monkeypatch):
+    """The program, where it is installed, and what stands in for it."""
+    if request.param == "OpenCV":
+        monkeypatch.setattr(shutil, "which", lambda name: None)
+    elif not shutil.which("ffmpeg"):
+        pytest.skip("ffmpeg is not installed")
+
+
+@pytest.mark.usefixtures("encoder")
 @pytest.mark.parametrize("suffix", [".mp4", ".webm"])
 def test_videos_hold_every_picture_and_take_odd_sizes(tmp_path, suffix, capfd):
     pictures = film_pictures(size=(49, 65))
@@ -137,7 +152,29 @@ def test_videos_hold_every_picture_and_take_odd_sizes(tmp_path, suffix, capfd):
         assert np.abs(frame[4:20, 4:20].mean((0, 1)) - pictures[number][10, 10]).max() < 16
 
 
-@pytest.mark.parametrize("name", ["film.gif", "film.mp4", "film.webm"])
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("exit 0", r"ffmpeg ended early \(without a word\)"),
+        (
+            "echo 'No space left on device' >&2; exit 1",
+            r"film\.mp4 cannot be written: ffmpeg ended early \(No space left",
+        ),
+    ],
+)
+def test_a_program_that_fails_is_one_sentence(tmp_path, monkeypatch, script, message):
+    """Also where it has closed its end of the pipe before the last picture."""
+    program = tmp_path / "ffmpeg"
+    program.write_text(f'#!/bin/sh\ncase "$*" in *lavfi*) exit 0;; esac\n{script}\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(MdtkError, match=message):
+        write_film(tmp_path / "film.mp4", iter(film_pictures(8, size=(480, 640))), 10.0)
+    assert [path.name for path in tmp_path.iterdir()] == ["ffmpeg"]
+
+
+@pytest.mark.usefixtures("encoder")
+@pytest.mark.parametrize("name", ["film.gif", "film.webp", "film.mp4", "film.webm"])
 def test_a_film_that_fails_leaves_the_old_one(tmp_path, name):
     path = tmp_path / name
     path.write_bytes(b"old")
@@ -154,6 +191,6 @@ def test_a_film_that_fails_leaves_the_old_one(tmp_path, name):
         write_film(path, iter([]), 10.0)
 
 
-def test_films_have_three_suffixes(tmp_path):
-    with pytest.raises(MdtkError, match=r"film\.webp: a film is written as \.gif, \.mp4 or \.webm"):
-        write_film(tmp_path / "film.webp", iter(film_pictures(1)), 10.0)
+def test_films_have_four_suffixes(tmp_path):
+    with pytest.raises(MdtkError, match=r"film\.avi: a film is written as \.gif, \.webp, \.mp4 or \.webm"):
+        write_film(tmp_path / "film.avi", iter(film_pictures(1)), 10.0)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 
-from mdtk.cli.options.training_options import find_recipe
 from mdtk.cli.subcommand import Command
+from mdtk.config import find_recipe
 from mdtk.config.command_line import ToolParser
 from mdtk.evaluation.scoring.alignment import ALIGNMENTS
-from mdtk.evaluation.scoring.metrics import SEVEN
 from mdtk.evaluation.scoring.protocols import SUBMISSIONS, benchmarks, variants
 
 CHECKPOINT = "a .pth of a training, a published checkpoint (file or folder), or a name of `mdtk models`"
@@ -28,7 +27,8 @@ def _evaluate(parser: ToolParser) -> None:
     scale.add_argument("--eval_mono", action="store_true", help="median scaling, whatever the training was")
     scale.add_argument("--eval_stereo", action="store_true", help="no alignment, depth x EVAL.STEREO_SCALE (5.4)")
     scale.add_argument("--no_median_scaling", action="store_true", help="predicted depth is taken as metres")
-    scale.add_argument("--alignment", choices=ALIGNMENTS, help="EVAL.ALIGNMENT")
+    names = ", ".join(ALIGNMENTS)
+    scale.add_argument("--alignment", choices=ALIGNMENTS, metavar="NAME", help=f"EVAL.ALIGNMENT: {names}")
     add("--scale_factor", help="EVAL.SCALE_FACTOR, a factor on predicted depth")
     add("--post_process", action="store_true", help="average with the mirrored image's prediction")
     add("--predictions", default="", help="file (N x H x W, in list order) or folder of another program's predictions")
@@ -42,20 +42,25 @@ def _evaluate(parser: ToolParser) -> None:
     add("--no_baselines", action="store_true", help="leave out the two baseline predictors")
     add("--no_trivial", action="store_true", dest="no_baselines", help=argparse.SUPPRESS)  # its former name
     add("--skip_empty", action="store_true", help="leave out images without a valid ground-truth pixel")
-    add("--map_metrics", nargs="+", default=[], choices=MAP_METRICS, help="metrics on maps; tae needs poses")
+    on_maps = f"metrics on maps: {', '.join(MAP_METRICS)} (which needs poses)"
+    add("--map_metrics", nargs="+", default=[], choices=MAP_METRICS, metavar="NAME", help=on_maps)
     corruptions = "all, or names: mCE and mRR beside the result"
     add("--corruptions", nargs="+", default=[], metavar="NAME", help=corruptions)
     add("--kitti_c", default="", help="folder of a published KITTI-C; default: corruptions are made on the fly, seeded")
     add("--overwrite", action="store_true", help="replace results that another configuration made")
     add("--report", action="store_true", help="write report.html, the page of mdtk report")
-    add("--output", default="", help="folder of the results; default: evaluation/ beside the checkpoint")
+    add(
+        "--output",
+        default="",
+        help="folder of the results; default: evaluation/ beside the checkpoint, else in OUT_DIR",
+    )
 
 
 def _compare(parser: ToolParser) -> None:
     parser.add_argument("results", nargs="+", metavar="A B", help="result folders; runs of one recipe joined by commas")
-    parser.add_argument("--protocol", default="kitti_eigen", help="benchmark or benchmark/variant")
-    parser.add_argument("--metrics", nargs="+", default=list(SEVEN), help="columns that are compared")
-    parser.add_argument("--labels", nargs="+", default=[], help="names for the table, one for each argument")
+    parser.add_argument("--protocol", default="", help="benchmark or benchmark/variant; default: all that they share")
+    parser.add_argument("--metrics", nargs="+", default=[], help="columns; default: what the protocol's papers report")
+    parser.add_argument("--labels", nargs="+", default=[], help="names to print, one for each argument")
     parser.add_argument("--published", action="store_true", help="add the published numbers of the protocol")
     parser.add_argument("--changed", type=int, default=5, help="how many of the images that changed most are named")
     parser.add_argument("--output", default="", help="also write <output>.md and <output>.tex")
@@ -107,7 +112,8 @@ EVALUATION_COMMANDS = (
         ),
         details="A, B, C … are folders of results (or CSV files in them). Every one after A is compared with A: the\n"
         "mean difference per image, an interval from resampling whole drives or scenes, and 'differs' or 'does not\n"
-        "differ'. Several runs of one recipe are one argument, joined by commas: a mean and a standard deviation.",
+        "differ'. Several runs of one recipe (seeds) are one argument, joined by commas: the mean over the runs is\n"
+        "compared image by image, and the table has the mean and the standard deviation.",
     ),
     Command(
         name="report",

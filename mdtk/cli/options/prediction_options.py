@@ -31,7 +31,7 @@ def _predict(parser: ToolParser) -> None:
     add("--K", type=float, nargs=4, default=(), metavar=("FX", "FY", "CX", "CY"), help="intrinsics in pixels")
     add("--K_size", type=float, nargs=2, default=(), metavar=("W", "H"), help="size of the image that K belongs to")
     add("--max_depth", type=float, default=float("inf"), help="maximum depth of points in the cloud")
-    add("--scale", default="auto", help="auto, stereo, none, or the metres in one unit of the model's depth")
+    add("--scale", default="auto", help="auto, poses, stereo, none, or the metres in one unit of the model's depth")
     add("--sheet", type=Path, help="PNG to which a contact sheet of some images with their disparity is written")
 
 
@@ -39,11 +39,11 @@ def _video(parser: ToolParser) -> None:
     add = parser.add_argument
     add("--image_path", type=Path, required=True, help="a folder of frames, or a video file")
     network_options_without_size(parser)
-    add("--output", type=Path, help="out.gif, out.mp4 or out.webm; default: a .gif beside the frames or the video")
+    add("--output", type=Path, help="out.gif, .webp, .mp4 or .webm; default: a .gif beside the frames or the video")
     add("--stride", type=int, default=1, help="use every STRIDE-th frame")
     add("--max_frames", type=int, default=0, help="maximum number of frames; 0: all")
     add("--fps", type=float, default=0.0, help="frames per second; 0: those of the video, 10 for a folder")
-    add("--width", type=int, default=0, help="width in pixels; 0: at most 480 for a GIF, 960 for a video")
+    add("--width", type=int, default=0, help="width in pixels; 0: at most 480 for a GIF or WebP, 960 for a video")
     add("--colour_bar", action="store_true", help="a bar below the film that says which disparity has which colour")
 
 

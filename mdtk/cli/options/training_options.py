@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
 from mdtk.cli.subcommand import Command
+from mdtk.config import find_recipe
 from mdtk.config.command_line import ToolParser
 from mdtk.config.familiar_training import recipe_text, translate_training
 from mdtk.core.files import shipped
@@ -15,12 +14,6 @@ RECIPE = "a recipe, e.g. configs/kitti/monodepth2_mono_640x192.yaml, or its path
 def recipe_option(parser: ToolParser, required: bool = False) -> None:
     """--config, with the recipes that come with the package found by their path below configs/."""
     parser.add_argument("--config", type=find_recipe, required=required, help=RECIPE)
-
-
-def find_recipe(text: str) -> str:
-    """The recipe's file: as given, else the one of that name that comes with the package."""
-    inside = shipped("configs") / text.removeprefix("configs/")
-    return text if os.path.exists(text) or not inside.is_file() else str(inside)
 
 
 def _train(parser: ToolParser) -> None:
@@ -51,6 +44,7 @@ def _profile(parser: ToolParser) -> None:
     parser.add_argument("--devices", nargs="+", default=[], help="a line for each: cpu, cuda; default: DEVICE")
     kinds = ("fp32", "bf16")
     parser.add_argument("--precisions", nargs="+", default=[], choices=kinds, help="default: SOLVER.PRECISION")
+    parser.add_argument("--threads", nargs="+", type=int, default=[], help="a line for each number of CPU threads")
     parser.add_argument("--onnx", action="store_true", help="ONNX Runtime on the CPU too")
     parser.add_argument("--output", help="JSON file to which the results are written as well")
 
@@ -90,8 +84,8 @@ TRAINING_COMMANDS = (
         work="mdtk.cli.work.check_work",
         examples=("--config kitti/monodepth2_mono_640x192.yaml", "--quick ROOTS.KITTI_RAW /data/kitti"),
         details="Lists missing or unreadable files, images that do not fit their calibration, test frames that "
-        "training also\nsees, and static frames. Without --config it checks the sample recipe. The exit status is 1 if "
-        "training would fail.",
+        "training also\nsees, and static frames. With DATA.PACKED the packed copy is read in place of image files, by "
+        "its checksums.\nWithout --config it checks the sample recipe. The exit status is 1 if training would fail.",
     ),
     Command(
         name="pack",
@@ -115,7 +109,7 @@ TRAINING_COMMANDS = (
         work="mdtk.cli.work.profile_work",
         examples=(
             "--config kitti/monodepth2_mono_640x192.yaml",
-            "--config kitti/bdedepth_hrnet18_640x192.yaml --devices cpu cuda --precisions fp32 bf16 --onnx",
+            "--config kitti/bdedepth_hrnet18_640x192.yaml --devices cpu cuda --threads 1 8 --onnx",
         ),
     ),
     Command(

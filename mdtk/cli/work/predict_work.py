@@ -9,12 +9,14 @@ from mdtk.config import load_config
 from mdtk.config.machine import apply_float_settings
 from mdtk.core.distributed import pick_device
 from mdtk.inference import Predictor, Saves, depth_scale, predict_images, write_sheet
+from mdtk.inference.images import find_inputs
 from mdtk.models import load_model
 
 
 def main(args: argparse.Namespace) -> None:
     """Does what the command line asks."""
     apply_float_settings(load_config(None, args.overrides))  # which imports the plugins
+    find_inputs(args.image_path, args.ext)  # before a model is fetched
     device = pick_device(args.device)
     model = resized(load_model(native_checkpoint(args.checkpoint), device), args.height, args.width)
     scale = depth_scale(model.cfg, args.scale)

@@ -10,15 +10,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from yacs.config import CfgNode
 
 from mdtk.config import load_config
 from mdtk.config.machine import apply_float_settings
 from mdtk.core.distributed import pick_device
 from mdtk.core.environment import float_settings
+from mdtk.core.errors import MdtkError
 from mdtk.core.files import write_text
 from mdtk.inference.profile import Speed, classifier_parameters, part_costs, profile_onnx, profile_system
 from mdtk.models import LoadedModel
-from mdtk.models.system import build_model
+from mdtk.models.system import DepthSystem, build_model
 
 
 def speed_table(speeds: Sequence[Speed]) -> str:
@@ -30,6 +32,32 @@ def speed_table(speeds: Sequence[Speed]) -> str:
         kind = [one.name, one.device, one.precision, str(one.batch_size)]
         rows.append([*kind, *times, f"{one.peak_memory_mib:.0f}"])
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def _measure_speeds(args: argparse.Namespace, cfg: CfgNode, system: DepthSystem) -> list[Speed]:
+    """Each device by each precision, the CPU also by each number of threads; ONNX Runtime last."""
+    if any(count < 1 for count in args.threads):
+        raise MdtkError(f"--threads {' '.join(map(str, args.threads))}: a number of threads is at least 1")
+    shape = (args.batch_size, cfg.DATA.HEIGHT, cfg.DATA.WIDTH)
+    options = {"warmup": args.warmup, "repeats": args.repeats}
+    devices = [pick_device(name) for name in args.devices or [cfg.DEVICE]]
+    precisions = args.precisions or [system.precision]
+    usual = torch.get_num_threads()
+    threads = args.threads or [usual]
+    speeds = []
+    for device, precision in itertools.product(devices, precisions):
+        system.precision = precision
+        for count in threads if device.type == "cpu" else [usual]:
+            torch.set_num_threads(count)
+            speeds += profile_system(system, device, shape, **options)
+    if args.onnx:
+        system.precision = "fp32"
+        model = LoadedModel(system.cpu(), cfg, "", Path("profile"), torch.device("cpu"))
+        for count in threads:
+            torch.set_num_threads(count)
+            speeds.append(profile_onnx(model, shape, **options))
+    torch.set_num_threads(usual)
+    return speeds
 
 
 def main(args: argparse.Namespace) -> None:
@@ -47,17 +75,7 @@ def main(args: argparse.Namespace) -> None:
         print(
             f"published counts of this encoder include {head:,} parameters of the ImageNet classifier, not built here"
         )
-    shape = (args.batch_size, cfg.DATA.HEIGHT, cfg.DATA.WIDTH)
-    devices = [pick_device(name) for name in args.devices or [cfg.DEVICE]]
-    precisions, options = args.precisions or [system.precision], {"warmup": args.warmup, "repeats": args.repeats}
-    speeds = []
-    for device, precision in itertools.product(devices, precisions):
-        system.precision = precision
-        speeds += profile_system(system, device, shape, **options)
-    if args.onnx:
-        system.precision = "fp32"
-        model = LoadedModel(system.cpu(), cfg, "", Path("profile"), torch.device("cpu"))
-        speeds.append(profile_onnx(model, shape, **options))
+    speeds = _measure_speeds(args, cfg, system)
     print(f"\n{speed_table(speeds)}\n{args.repeats} runs after {args.warmup} of warm-up; memory: {speeds[0].memory_of}")
     if args.output:
         report = {

@@ -21,6 +21,8 @@ def main(args: argparse.Namespace) -> None:
     for name, minimum in (("stride", 1), ("max_frames", 0), ("fps", 0), ("width", 0)):
         if getattr(args, name) < minimum:
             raise MdtkError(f"--{name} is {getattr(args, name)}; it must be at least {minimum}")
+    if not args.image_path.exists():  # before a model is fetched
+        raise MdtkError(f"--image_path not found: {args.image_path}; give a video or a folder of images")
     args.output = args.output or args.image_path.with_name(f"{args.image_path.stem}_disp.gif")
     check_suffix(args.output)
     device = pick_device(args.device)
@@ -33,4 +35,4 @@ def main(args: argparse.Namespace) -> None:
     megabytes = args.output.stat().st_size / 1e6
     print(f"wrote {args.output} ({megabytes:.1f} MB)")
     if args.output.suffix.lower() == ".gif" and megabytes > 20:
-        print("a large GIF: --stride and --width make it smaller, and .mp4 or .webm takes a tenth")
+        print("a large GIF: --stride and --width make it smaller, and .webp, .mp4 or .webm takes a fifth or less")

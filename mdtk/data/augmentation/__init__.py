@@ -21,7 +21,7 @@ class Frames:
 
     images_bn3hw: Tensor  # uint8
     K_b33: Tensor  # pixels of the images
-    stereo_T_b44: Tensor  # other camera ← target
+    known_T_bk44: Tensor  # source ← target of the last K sources, whose motion the data tell
 
 
 class Augmentation:

@@ -1,4 +1,4 @@
-"""Horizontal flip: the images, K, and the side on which the other camera stands."""
+"""Horizontal flip: the images, K, and the known motions of the camera."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import torch
 from mdtk.core.structures import Parameters
 from mdtk.data.augmentation import AUGMENTATIONS, Augmentation, Frames
 from mdtk.geometry.camera import flip_box, flip_K
+from mdtk.geometry.pose import mirror_motion
 
 
 @AUGMENTATIONS.register("flip")
@@ -24,12 +25,11 @@ class Flip(Augmentation):
 
     def move(self, frames: Frames, parameters: Parameters) -> Frames:
         on, images = parameters["on"], frames.images_bn3hw
-        stereo_T = frames.stereo_T_b44.clone()
-        stereo_T[:, 0, 3] *= 1 - 2 * on.to(stereo_T.dtype)  # mirrored, the other camera stands on the other side
+        known_T = frames.known_T_bk44
         return Frames(
             torch.where(on.view(-1, 1, 1, 1, 1), images.flip(-1), images),
             torch.where(on[:, None, None], flip_K(frames.K_b33, images.shape[-1]), frames.K_b33),
-            stereo_T,
+            torch.where(on[:, None, None, None], mirror_motion(known_T), known_T),
         )
 
     def box_as_read(self, box_4: np.ndarray, size: tuple[int, int], parameters: dict[str, np.ndarray]) -> np.ndarray:

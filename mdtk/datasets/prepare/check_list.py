@@ -13,6 +13,7 @@ from typing import Any
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import is_file
 from mdtk.datasets.image_files import open_rgb
+from mdtk.datasets.packed import PackedFrames
 from mdtk.datasets.reader import STEREO, DatasetReader, Offset
 from mdtk.datasets.sequence.frames import IMAGE_SUFFIXES
 
@@ -40,6 +41,7 @@ class Checked:
     title: str
     entries: int
     files: int = 0
+    kind: str = "files"
     _found: dict[Finding, None] = field(default_factory=dict)
 
     def add(self, what: str, text: str, fatal: bool = True) -> None:
@@ -55,7 +57,7 @@ class Checked:
         """One line with the numbers of entries, of files, and of findings of each kind."""
         counts = Counter(finding.what for finding in self.findings)
         found = ", ".join(f"{count} x {what}" for what, count in counts.items()) or "nothing wrong"
-        return f"{self.title}: {self.entries} entries, {self.files} files: {found}"
+        return f"{self.title}: {self.entries} entries, {self.files} {self.kind}: {found}"
 
 
 def _silent(items: Iterable[Any], total: int) -> Iterable[Any]:
@@ -63,15 +65,17 @@ def _silent(items: Iterable[Any], total: int) -> Iterable[Any]:
 
 
 def check_list(
-    reader: DatasetReader, offsets: Sequence[Offset], title: str, quick: bool = False, progress: Progress = _silent
+    reader: DatasetReader,
+    offsets: Sequence[Offset],
+    title: str,
+    quick: bool = False,
+    progress: Progress = _silent,
 ) -> Checked:
     """Checks the files of all entries at `offsets`, whether K and the stereo rig fit the images, and static frames.
 
     `title` names the list in the result; with `quick` files must exist, but images are not decoded.
     """
-    checked = Checked(title, len(reader))
-    if not len(reader):
-        checked.add("list", f"{title} is empty; give a list with entries")
+    checked = _begin(reader, title)
     files = _files_of(reader, offsets, checked)
     users: dict[Path, int] = {}
     for index, paths in files.items():
@@ -91,6 +95,49 @@ def check_list(
     _check_calibration(reader, offsets, whole, sizes, checked)
     if len(offsets) > 1:  # an evaluation measures still frames like others, and published lists hold some
         _check_static(reader, checked)
+    return checked
+
+
+def check_packed(
+    packed: PackedFrames,
+    reader: DatasetReader,
+    offsets: Sequence[Offset],
+    title: str,
+    quick: bool = False,
+    progress: Progress = _silent,
+) -> Checked:
+    """Checks what `check_list` does where frames come from a packed copy; images of the data root are not looked for.
+
+    Every frame must be the one that was packed, by its checksum; with `quick` none is read.
+    """
+    checked = _begin(reader, title)
+    uses = packed.first_uses()
+    checked.files, checked.kind = len(uses), f"frames packed in {packed.folder}"
+    for why in packed.unreadable.values():
+        checked.add("unreadable", f"{why} (when it was packed)")
+
+    def probe(use: tuple[int, int]) -> str:
+        try:
+            packed.verify(*use)
+        except MdtkError as error:
+            return str(error)
+        return ""
+
+    if not quick:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for text in filter(None, progress(pool.map(probe, uses.items()), len(uses))):
+                checked.add("packed copy", text)
+    cameras = {(reader.recording(index), size): index for index, size in reversed(packed.native_sizes().items())}
+    for (_, size), index in cameras.items():
+        _check_camera(reader, offsets, index, size, checked)
+    _check_static(reader, checked)
+    return checked
+
+
+def _begin(reader: DatasetReader, title: str) -> Checked:
+    checked = Checked(title, len(reader))
+    if not len(reader):
+        checked.add("list", f"{title} is empty; give a list with entries")
     return checked
 
 
@@ -151,12 +198,16 @@ def _check_calibration(
         except MdtkError as error:
             checked.add("unreadable", str(error))
             continue
-        try:
-            reader.intrinsics(index, size)
-            if STEREO in offsets:
-                reader.stereo_pose(index)
-        except MdtkError as error:
-            checked.add("calibration", str(error), fatal=len(offsets) > 1)
+        _check_camera(reader, offsets, index, size, checked)
+
+
+def _check_camera(reader: DatasetReader, offsets: Sequence[Offset], index: int, size: Size, checked: Checked) -> None:
+    try:
+        reader.intrinsics(index, size)
+        if STEREO in offsets:
+            reader.stereo_pose(index)
+    except MdtkError as error:
+        checked.add("calibration", str(error), fatal=len(offsets) > 1)
 
 
 def _check_static(reader: DatasetReader, checked: Checked) -> None:
@@ -187,3 +238,14 @@ def check_ground_truth(reader: DatasetReader, kind: str, checked: Checked, progr
         found = progress(pool.map(probe, range(len(reader))), len(reader))
         for finding in filter(None, found):
             checked.add(finding.what, finding.text, finding.fatal)
+
+
+def check_poses(reader: DatasetReader, offsets: Sequence[Offset], checked: Checked) -> None:
+    """Adds a finding for each frame in time, of `offsets`, whose pose the data do not tell."""
+    for index in range(len(reader)):
+        try:
+            for offset in offsets:
+                if isinstance(offset, int):
+                    reader.pose(index, offset)
+        except MdtkError as error:
+            checked.add("pose", str(error))

@@ -34,7 +34,9 @@ class Clip:
             raise MdtkError(f"{self.name} has no poses; name a file in DATA.SEQUENCE.POSES, or put poses.txt beside it")
         found = frame_poses(self.poses, [path.stem for path in self.frames])
         if not 0 <= frame < len(found) or np.isnan(found[frame]).any():
-            raise MdtkError(f"{self.poses}: no pose of frame {frame} of {self.name}; evaluate frames that have one")
+            raise MdtkError(
+                f"{self.poses}: no pose of frame {frame} of {self.name}; leave it out of the list, or give its pose"
+            )
         return np.asarray(found[frame])
 
 

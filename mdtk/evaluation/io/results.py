@@ -67,6 +67,8 @@ def console_table(evaluations: Sequence[Evaluation]) -> str:
         lines.append(f"  left out, no valid pixel: {len(first.empty)} images ({', '.join(first.empty[:3])} …)")
     if "contamination" in first.provenance:
         lines.append(f"  training: {dict(first.provenance['contamination'])['text']}")  # type: ignore[call-overload]
+    if "tae" in first.provenance:
+        lines.append(f"  tae: {first.provenance['tae']}")
     baselines = str(first.provenance.get("baseline_predictors", ""))
     if baselines.startswith("left out"):
         lines.append(f"  baseline predictor median map {baselines}")
@@ -114,17 +116,22 @@ def to_json(evaluations: Sequence[Evaluation]) -> dict:
 
 def _result(evaluation: Evaluation) -> dict:
     return {
-        "metrics": {name: None if math.isnan(value) else value for name, value in evaluation.means.items()},
+        "metrics": {name: finite(value) for name, value in evaluation.means.items()},
         "published_order": list(evaluation.protocol.metrics),
         "alignment": evaluation.scale.alignment,
         "alignment_row": evaluation.scale.row.fields(),
         "predictions_are": evaluation.kind,
         "factor": evaluation.scale.factor,
         "scale_mode": evaluation.scale.describe(),
-        "scale_ratio_median": evaluation.ratio_median,
-        "scale_ratio_spread": evaluation.ratio_spread,
+        "scale_ratio_median": finite(evaluation.ratio_median),
+        "scale_ratio_spread": finite(evaluation.ratio_spread),
         "latex": latex_row(evaluation),
     }
+
+
+def finite(value: float) -> float | None:
+    """A number for JSON, which has none for a metric that is not known, or is infinite as depth without a clamp is."""
+    return value if math.isfinite(value) else None
 
 
 def cell(text: str) -> str:
@@ -160,7 +167,11 @@ def check_overwrite(folder: Path, protocol: Protocol, configuration: Mapping[str
 
     A result of an older version, which does not say what made it, counts as another one.
     """
-    path = folder / f"{result_stem(protocol)}.json"
+    check_replaced(folder / f"{result_stem(protocol)}.json", configuration)
+
+
+def check_replaced(path: Path, configuration: Mapping[str, object]) -> None:
+    """`check_overwrite` of the result that is the JSON file `path`."""
     if not path.is_file():
         return
     stored = read_facts(path, "give --overwrite to replace it").get("configuration", {})

@@ -27,20 +27,24 @@ def save_predictions(
     Every process writes its own rows into one file, which all of them must reach; it gets its name when it is whole.
     """
     mine = [index for batch in batches for index in batch]
-    rows = {index: row for row, index in enumerate(sorted(distributed.gather_objects(mine)))}
+    shapes = sorted(distributed.gather_objects([(index, predictions[reader.name(index)].shape) for index in mine]))
+    for index, shape in shapes:  # said by every process, so that none waits for another
+        if shape != shapes[0][1]:
+            raise MdtkError(
+                f"{reader.name(index)}: the prediction is {shape}, others are {shapes[0][1]}; --save_predictions "
+                "keeps maps of one size, set the predictor's input_size"
+            )
+    rows = {index: row for row, (index, _) in enumerate(shapes)}
     path = folder / f"{file_stem(protocol.key)}.npy"
     unfinished = path.with_name(f".{path.name}.unfinished")
     if distributed.is_main():
         folder.mkdir(parents=True, exist_ok=True)
-        height, width = predictions[reader.name(mine[0])].shape
+        height, width = shapes[0][1]
         np.lib.format.open_memmap(unfinished, "w+", np.float32, (len(rows), height, width)).flush()
     distributed.barrier()
     stack = np.lib.format.open_memmap(unfinished, "r+")
     for index in mine:
-        name = reader.name(index)
-        if predictions[name].shape != stack.shape[1:]:
-            raise MdtkError(f"{name}: the prediction is {predictions[name].shape}, others are {stack.shape[1:]}")
-        stack[rows[index]] = predictions[name]
+        stack[rows[index]] = predictions[reader.name(index)]
     stack.flush()
     distributed.barrier()
     if distributed.is_main():

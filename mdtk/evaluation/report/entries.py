@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import is_file
 from mdtk.core.guard import reading
-from mdtk.evaluation.comparison import Result, check_comparable, read_result
+from mdtk.evaluation.comparison import Result, check_comparable, published_doubts, published_lines, read_result
 from mdtk.evaluation.io.results import read_facts
 from mdtk.evaluation.io.run_log import read_records
 from mdtk.evaluation.scoring.evaluator import MODEL
@@ -77,7 +78,7 @@ def _entry(path: Path, label: str) -> Entry:
             stored["published_order"] = [str(name) for name in stored.get("published_order", [])]
             stored["alignment"] = str(stored["alignment"])
             for name in ("scale_ratio_median", "scale_ratio_spread", "factor"):
-                stored[name] = float(stored[name])
+                stored[name] = math.nan if stored[name] is None else float(stored[name])  # not finite
         results = {name: read_result(csv_path, str(facts["protocol"]), name) for name in facts["results"]}
     for name, result in results.items():
         if "abs_rel" not in result.metrics or len(result.indices) != len(result.names):
@@ -121,7 +122,8 @@ def doubts(entries: Sequence[Entry]) -> list[str]:
             sentences += check_comparable([entries[0].result, other.result])
         except MdtkError as error:
             sentences.append(str(error))
-    return sentences
+    first = entries[0].result
+    return sentences + (published_doubts(first) if published_lines(first.protocol) else [])
 
 
 def same_images(entries: Sequence[Entry]) -> list[Entry]:

@@ -78,6 +78,9 @@ class FromDisk:
 
     def _loaded(self, entry: Entry) -> tuple[LoadedModel | None, str]:
         path = Path(str(entry.facts.get("checkpoint") or ""))
+        # A relative path of another working directory, or a run that was moved: the checksum tells what is the same.
+        near = (entry.folder.parent, entry.folder.parent.parent) if path.name else ()
+        path = next((place for place in (path, *(folder / path.name for folder in near)) if is_file(place)), path)
         if not is_file(path):
             return None, f"its checkpoint is not there ({path})" if path.name else "it names no checkpoint"
         model = self._model(path, pick_device("auto"))

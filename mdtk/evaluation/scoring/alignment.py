@@ -274,9 +274,10 @@ for _row in (
     Alignment(
         "slowtv",
         "each image's disparity d gets the scale and shift of least squares (SlowTV, monodepth_benchmark, MDEC); depth "
-        "is 1 / (d + 1e-5), and 0 where d is not positive, before the protocol's clamp",
+        "is 1 / (d + 1e-5), and 0 where d is not positive, before the protocol's clamp; ground truth is inverted alike",
         space="disparity",
         fit="normal_equations",
+        gt_epsilon=1e-5,
         inverse_epsilon=1e-5,
         below_zero="near",
     ),

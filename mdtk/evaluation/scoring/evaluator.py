@@ -100,10 +100,15 @@ class Evaluation:
 
     @property
     def ratio_spread(self) -> float:
-        """std(scale / median scale) over images, with the protocol's ddof; 0 where there are too few images for it."""
+        """std(scale / median scale) over images, with the protocol's ddof; 0 where there are too few images for it.
+
+        NaN where the median scale is 0: the alignment found nothing to scale in most predictions.
+        """
         scales = np.array([row.scale for row in self.rows])
         if scales.size <= self.protocol.ratio_ddof:
             return 0.0
+        if self.ratio_median == 0:
+            return float("nan")
         return float(np.std(scales / self.ratio_median, ddof=self.protocol.ratio_ddof))
 
 

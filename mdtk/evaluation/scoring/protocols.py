@@ -199,11 +199,12 @@ def _zero_shot(
 
 
 _MARIGOLD: dict[str, Any] = {"alignment": "marigold"}
-_SLOWTV: dict[str, Any] = {"alignment": "slowtv"}
-_VIDEO: dict[str, Any] = {"alignment": "video_depth_anything"}
+# These two resize disparity, as their code does
+_SLOWTV: dict[str, Any] = {"alignment": "slowtv", "resized": "disparity"}
+_VIDEO: dict[str, Any] = {"alignment": "video_depth_anything", "resized": "disparity"}
 _DIODE: dict[str, Any] = {"dataset": "diode", **_MARIGOLD}
 _ZERO_SHOT = (  # lists that are not stated in full are what the data root holds; their published number is
-    _zero_shot("ddad/slowtv", "DDAD, front camera, up to 250 m", "ddad/val", (1e-3, 250.0), 1000),
+    _zero_shot("ddad/slowtv", "DDAD, front camera, up to 250 m", "ddad/val", (1e-3, 250.0), 1000, **_SLOWTV),
     _zero_shot("ddad/sc_depth", "DDAD, front camera, 0.1 to 200 m", "ddad/val", (0.1, 200.0)),
     _zero_shot("diode/marigold", "DIODE, validation (771)", "diode/val", (0.6, 350.0), 771, **_MARIGOLD),
     _zero_shot("diode_indoor/marigold", "DIODE, indoor (325)", "diode/val_indoor", (0.6, 350.0), 325, **_DIODE),
@@ -229,7 +230,7 @@ _ZERO_SHOT = (  # lists that are not stated in full are what the data root holds
         crop=Box((8, -8), (11, -11)),
         **_VIDEO,
     ),
-    _zero_shot("tum_rgbd/slowtv", "TUM RGB-D, 2500 frames, 10 m", "tum_rgbd/test", (1e-3, 10.0), 2500, **_SLOWTV),
+    _zero_shot("tum_rgbd/slowtv", "TUM RGB-D, 2500 frames, 100 m", "tum_rgbd/test", (1e-3, 100.0), 2500, **_SLOWTV),
 )
 for _row in (  # of each benchmark the default row first
     _EIGEN,

@@ -53,10 +53,19 @@ def test_bad_lists_are_known_in_any_order_and_form():
     assert known_bad("kitti_raw", padded[1:]) == ""
     assert known_bad("kitti_raw", tuple(compact_splits.expand("eigen_zhou/train"))) == ""
     assert known_bad("nyuv2", padded) == ""
-    left, right = ([line for line in lines if line.endswith(side)] for side in "lr")
-    found = known_bad("kitti_raw", (*left, *right[: 71_633 - len(left)]))
+    tests = {
+        (folder, int(frame)) for folder, frame, _ in (line.split() for line in compact_splits.expand("eigen/test"))
+    }
+    kept = tuple(line for line in lines if line[-1] == "r" or (line.split()[0], int(line.split()[1])) not in tests)
+    # SlowTV's list, of as many lines and characters as the published file
+    assert (len(kept), sum(len(line) + 1 for line in kept)) == (71_633, 3_172_008)
+    found = known_bad("kitti_raw", kept)
     assert "Kick Back & Relax" in found
-    assert "by its counts" in found
+    assert "by its counts" not in found
+    assert known_bad("kitti_raw", kept[1:]) == ""
+    longer = known_bad("kitti_raw", (*kept, "2011_09_26/2011_09_26_drive_0096_sync 3 l"))
+    assert "SfMNeXt" in longer
+    assert "by its counts" in longer
 
 
 def test_check_data_says_it_before_training(tmp_path, monkeypatch):
@@ -81,6 +90,10 @@ def test_check_data_says_it_before_training(tmp_path, monkeypatch):
 def test_what_is_not_known(tmp_path):
     reader = KittiRaw(tmp_path, list(compact_splits.expand("eigen/test"))[:3])
     assert contamination([], reader, [0, 1]) == {"text": "the training list is not known"}
+    guess = TrainList("kitti_raw", "mine", "", tuple(reader.lines[:1]), assumed=True)
+    assert "carries none, its configuration says this) holds 1 of the 2" in str(
+        contamination([guess], reader, [0, 1])["text"]
+    )
     other = contamination([TrainList("nyuv2", "nyuv2/train", "", ("a/b.png",))], reader, [0, 1])
     assert (other["test_frames"], other["test_recordings"], other["recordings"]) == (0, 0, 1)
 

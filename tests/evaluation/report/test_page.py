@@ -147,6 +147,20 @@ def test_without_predictions_it_says_why_there_are_no_pictures(results, tmp_path
     assert "<img " not in page
 
 
+def test_a_run_that_moved_has_its_checkpoint_beside_its_results(results, tmp_path):
+    """The result names it by a path of another working directory; another file of its name is not taken for it."""
+    folder = copied(results[1:], tmp_path)[0]
+    facts = json.loads((folder / "sequence.json").read_text())
+    beside = folder.parents[1] / "last.pth"
+    shutil.copy(facts["checkpoint"], beside)
+    facts["checkpoint"] = "runs/elsewhere/last.pth"
+    (folder / "sequence.json").write_text(json.dumps(facts))
+    assert type(FromDisk()(read_entries([folder])[0]).predictor).__name__ == "ModelPredictor"
+    shutil.copy(results[0].parents[1] / "last.pth", beside)
+    with pytest.raises(MdtkError, match="is another checkpoint by now"):
+        FromDisk()(read_entries([folder])[0])
+
+
 def test_a_folder_holds_the_pictures_as_files(results, tmp_path):
     call_tool("report", results[0], "--output", tmp_path / "page", "--images", 1)
     page = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")

@@ -76,7 +76,15 @@ def test_edges():
     distances = cdist(pred, truth)
     near = distances.min(1)[distances.min(1) < 10]
     assert moved["edge_accuracy"] == pytest.approx(near.mean())
-    assert moved["edge_completeness"] == pytest.approx(np.minimum(distances.min(0), 10).mean())
+    assert moved["edge_completeness"] == pytest.approx(distances.min(0).mean())
+    # a second edge that the prediction lacks counts with its whole distance, 40 px
+    two = np.concatenate([gt, step(30)], axis=1)
+    half = np.concatenate([gt, np.full_like(gt, gt[0, -1])], axis=1)
+    lacking = edges(Maps(two, half, np.ones(two.shape, bool), K))
+    truth, pred = (np.argwhere(canny(np.log(depth), sigma=1)) for depth in (two, half))
+    assert lacking["edge_completeness"] == pytest.approx(cdist(pred, truth).min(0).mean())
+    assert lacking["edge_completeness"] > 10
+    assert edges(Maps(gt, step(55), valid, K))["edge_completeness"] == 10  # no predicted edge within 10 px
     assert 3 < moved["edge_accuracy"] <= 4
     assert moved["directed_near"] == pytest.approx(4 / 60)
     assert moved["directed_far"] == 0

@@ -53,7 +53,7 @@ def test_marigold_in_disparity_fits_positive_pixels_only():
 
 
 def test_slowtv():
-    slope, shift = line(1 / GT, RAW)
+    slope, shift = line(1 / (GT + 1e-5), RAW)
     aligned = slope * RAW + shift
     assert (aligned < 0).any()
     found = align(GT, RAW, "slowtv", "numpy", "disparity")
@@ -213,5 +213,16 @@ def test_published_rows():
     assert (rows.start + inner[0].start, rows.start + inner[0].stop) == (45, 471)
     assert (columns.start + inner[1].start, columns.start + inner[1].stop) == (41, 601)
     assert (nyu.depth_min, nyu.depth_max, nyu.clamp, nyu.alignment) == (1e-3, 10.0, (1e-3, 10.0), "none")
+    for key in ("ddad", "diode/slowtv", "sintel", "tum_rgbd"):  # the code of SlowTV resizes disparity, then inverts it
+        row = get_protocol(key)
+        assert (row.variant, row.alignment, row.resized, row.depth_min) == ("slowtv", "slowtv", "disparity", 1e-3)
+    for key in ("sintel/video_depth_anything", "scannet/video_depth_anything"):
+        assert get_protocol(key).resized == "disparity"
+    assert [get_protocol(key).depth_max for key in ("ddad", "diode/slowtv", "sintel", "tum_rgbd")] == [
+        250,
+        150,
+        100,
+        100,
+    ]
     marigold = get_protocol("kitti/marigold")
     assert (marigold.depth_min, marigold.depth_max, marigold.alignment) == (1e-5, 80.0, "marigold")
