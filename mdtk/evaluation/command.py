@@ -19,7 +19,7 @@ from mdtk.core import distributed
 from mdtk.core.environment import hardware
 from mdtk.core.errors import MdtkError
 from mdtk.core.yaml_text import parse_yaml
-from mdtk.datasets.prepare.contamination import TrainList, train_lists
+from mdtk.datasets.prepare.contamination import TrainList, assumed_lists
 from mdtk.evaluation.benchmark import configuration, evaluate_protocol, export_submission
 from mdtk.evaluation.eval_config import EvalConfig, build_eval_config, merged_config
 from mdtk.evaluation.io.results import check_overwrite, console_table, summary_table, write_results, write_summary
@@ -119,8 +119,7 @@ def _open_checkpoint(path: str, config: str, pairs: Sequence[str], device: torch
         "model_depth_range": list(depth_range(data_sets(cfg)[0], cfg)),
         "precision": cfg.SOLVER.PRECISION,
     }
-    assumed = (dataclasses.replace(one, assumed=True) for one in train_lists(model.cfg))
-    return predictor, cfg, provenance, model.train_lists or tuple(assumed)
+    return predictor, cfg, provenance, model.train_lists or assumed_lists(model.cfg)
 
 
 def _on(device: torch.device, motion: PairModel) -> PairModel:

@@ -83,6 +83,7 @@ def _odometry(parser: ToolParser) -> None:
     parser.add_argument("--own", action=argparse.BooleanOptionalAction, default=None, help=own)
     parser.add_argument("--config", default="", type=find_recipe, help="a recipe to lay over the checkpoint's own")
     parser.add_argument("--output", default="", help="folder of the results; default: odometry/ beside the checkpoint")
+    parser.add_argument("--overwrite", action="store_true", help="replace results that another configuration made")
 
 
 EVALUATION_COMMANDS = (

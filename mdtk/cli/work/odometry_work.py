@@ -11,4 +11,12 @@ from mdtk.evaluation.odometry.sequences import run
 def main(args: argparse.Namespace) -> None:
     """Does what the command line asks."""
     output = args.output or results_beside(args.checkpoint, "odometry")
-    run(str(native_checkpoint(args.checkpoint)), args.sequences, args.config, args.overrides, output, args.own)
+    run(
+        str(native_checkpoint(args.checkpoint)),
+        args.sequences,
+        args.config,
+        args.overrides,
+        output,
+        args.own,
+        args.overwrite,
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import zlib
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -81,6 +81,11 @@ def unpack(stored: Mapping[str, Any]) -> TrainList:
 def train_lists(cfg: CfgNode) -> tuple[TrainList, ...]:
     """The training lists of a configuration, of the sets whose data is there."""
     return _train_lists(dump(cfg), cfg)
+
+
+def assumed_lists(cfg: CfgNode) -> tuple[TrainList, ...]:
+    """`train_lists` for a checkpoint that carries none: results say that only its configuration names them."""
+    return tuple(replace(one, assumed=True) for one in train_lists(cfg))
 
 
 _KNOWN: dict[str, tuple[TrainList, ...]] = {}

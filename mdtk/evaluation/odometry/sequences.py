@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -18,15 +18,18 @@ from mdtk import viz
 from mdtk.config import load_config
 from mdtk.config.machine import apply_float_settings
 from mdtk.core import distributed
-from mdtk.core.environment import float_settings, versions
+from mdtk.core.environment import float_settings, hardware, versions
 from mdtk.core.errors import MdtkError
 from mdtk.core.files import atomic_write, write_text
+from mdtk.datasets.prepare.contamination import assumed_lists, contamination
 from mdtk.datasets.reader import DatasetReader
 from mdtk.datasets.readers.kitti import KittiOdom
 from mdtk.datasets.readers.own_frames import SequenceReader
+from mdtk.datasets.splits import text_sha256
 from mdtk.evaluation.eval_config import EvalConfig, build_eval_config, merged_config
 from mdtk.evaluation.io.external import file_stem
-from mdtk.evaluation.io.results import align_columns
+from mdtk.evaluation.io.provenance import image_format
+from mdtk.evaluation.io.results import align_columns, check_replaced
 from mdtk.evaluation.odometry import trajectories as odometry
 from mdtk.evaluation.odometry.trajectory_plot import plot_trajectories
 from mdtk.evaluation.predictors import PairModel
@@ -35,6 +38,7 @@ from mdtk.inference.predict import FrameReader, read_frames
 from mdtk.models import load_model
 
 PUBLISHED = ("09", "10")  # KITTI's sequences that papers print
+RESULT = "odometry.json"
 MODEL, STRAIGHT, TRUTH = "model", "straight ahead", "ground truth"
 
 
@@ -141,10 +145,12 @@ def run(
     overrides: Sequence[str],
     output: str,
     own: bool | None = None,
+    overwrite: bool = False,
 ) -> None:
     """Evaluates a checkpoint's pose network on the named sequences, prints a table, writes JSON, poses and plots.
 
     `own` says whether these are the clips of DATA.SEQUENCE.PATHS; None: for a model of one's own frames they are.
+    Without `overwrite` the result of another checkpoint, other sequences or other data is not replaced.
     """
     with distributed.process_group(load_config(config or None, overrides).DEVICE) as device:
         model = load_model(checkpoint, device)
@@ -154,7 +160,14 @@ def run(
             cfg,
             baselines=False,
             folder=Path(output) if output else model.path.parent / "odometry" / model.path.stem,
-            provenance={"checkpoint": str(model.path), "checkpoint_sha256": model.checksum},
+            overwrite=overwrite,
+            train_lists=model.train_lists or assumed_lists(model.cfg),
+            provenance={
+                "checkpoint": str(model.path),
+                "checkpoint_sha256": model.checksum,
+                "hardware": hardware(device),
+                "device": str(device),
+            },
         )
         predictor = build_motion_predictor(cfg, model.system.relative_pose, device)
         evaluate_sequences(evaluation, predictor, sequences, cfg.DATA.NAME == "sequence" if own is None else own)
@@ -168,15 +181,44 @@ def build_motion_predictor(cfg: CfgNode, model: PairModel, device: torch.device 
 def evaluate_sequences(
     config: EvalConfig, predictor: MotionPredictor, sequences: Sequence[str], own: bool = False
 ) -> None:
-    """Predicts and measures sequences, see `open_sequences`; the results are written to `config.folder`."""
+    """Predicts and measures sequences, see `open_sequences`; the results are written to `config.folder`.
+
+    Raises `MdtkError` where the folder holds the result of another configuration, unless `config.overwrite`.
+    """
     results: dict[str, list[PoseErrors]] = {}
-    for sequence, reader in open_sequences(config, own, sequences):
+    opened = list(open_sequences(config, own, sequences))
+    made_of = _configuration(config, opened)
+    if not config.overwrite:
+        check_replaced(config.folder / RESULT, made_of)
+    for sequence, reader in opened:
         truth = own_poses(reader) if isinstance(reader, SequenceReader) else ground_truth_poses(cast(KittiOdom, reader))
         motions = all_motions(predictor, reader, config.batch_size)
         if distributed.is_main():
             results[sequence] = evaluate_sequence(file_stem(sequence), truth, motions, config.folder)
     if distributed.is_main():
-        _write_summary(config.folder, results, config.provenance)
+        lists = {name: _list_facts(config, reader) for name, reader in opened}
+        _write_summary(config.folder, results, {**config.provenance, "configuration": made_of, "lists": lists})
+
+
+def _configuration(config: EvalConfig, opened: Sequence[tuple[str, DatasetReader]]) -> dict[str, object]:
+    """What two results must share to be the same one."""
+    return {
+        "checkpoint_sha256": config.provenance.get("checkpoint_sha256", ""),
+        "sequences": ", ".join(name for name, _ in opened),
+        "list_sha256": ", ".join(text_sha256(reader.lines) for _, reader in opened),
+        "image_format": ", ".join(image_format(reader, range(len(reader))) for _, reader in opened),
+    }
+
+
+def _list_facts(config: EvalConfig, reader: DatasetReader) -> dict[str, object]:
+    """A sequence's list, its data, and what training held of it."""
+    return {
+        "pairs": len(reader),
+        "list_sha256": text_sha256(reader.lines),
+        "image_format": image_format(reader, range(len(reader))),
+        "data_root": str(reader.root),
+        "contamination": contamination(config.train_lists, reader, range(len(reader))),
+    }
 
 
 def all_motions(predictor: MotionPredictor, reader: DatasetReader, batch_size: int) -> np.ndarray:
@@ -201,7 +243,7 @@ def evaluate_sequence(sequence: str, truth: np.ndarray, motions: np.ndarray, fol
     return [errors, baseline]
 
 
-def _write_summary(folder: Path, results: dict[str, list[PoseErrors]], provenance: Mapping[str, object]) -> None:
+def _write_summary(folder: Path, results: dict[str, list[PoseErrors]], provenance: Mapping[str, Any]) -> None:
     content: dict[str, object] = {
         **provenance,
         "versions": versions(),
@@ -209,7 +251,7 @@ def _write_summary(folder: Path, results: dict[str, list[PoseErrors]], provenanc
         "measures": MEASURES,
     }
     content["sequences"] = {name: [_plain(one) for one in errors] for name, errors in results.items()}
-    write_text(folder / "odometry.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
+    write_text(folder / RESULT, json.dumps(content, indent=2, allow_nan=False) + "\n")
     head = ["sequence", "predictor", "snippet ATE", "ATE, m", "t_err, %", "r_err, deg/100m", "segments"]
     rows = [head]
     for name, errors in results.items():
@@ -217,7 +259,9 @@ def _write_summary(folder: Path, results: dict[str, list[PoseErrors]], provenanc
             snippet = f"{one.snippet_mean:.4f} +- {one.snippet_std:.4f}"
             numbers = [f"{value:.3f}" for value in (one.ate, one.t_err, one.r_err)]
             rows.append([name, one.predictor, snippet, *numbers, str(one.segments)])
-    print(f"{align_columns(rows, left=2)}\n\nwrote {folder}/odometry.json, poses and plots", flush=True)
+    told = [f"training of {name}: {dict(one['contamination'])['text']}" for name, one in provenance["lists"].items()]
+    table = "\n".join([align_columns(rows, left=2), *told])
+    print(f"{table}\n\nwrote {folder / RESULT}, poses and plots", flush=True)
 
 
 MEASURES = {

@@ -12,7 +12,9 @@ from PIL import Image
 from mdtk.config import dump, load_config
 from mdtk.core.errors import MdtkError
 from mdtk.core.weights import write_weights
+from mdtk.datasets.prepare.contamination import TrainList
 from mdtk.datasets.readers.kitti import KittiOdom
+from mdtk.datasets.splits import text_sha256
 from mdtk.evaluation.odometry.sequences import MODEL, STRAIGHT, MotionPredictor, ground_truth_poses, run
 from mdtk.models.system import build_model
 
@@ -73,6 +75,31 @@ def test_a_checkpoint_through_the_tool(root, tmp_path, capsys):
     assert model["t_err"] is None  # nine metres hold no segment of 100
     assert straight["ate"] > 0.1
     assert np.load(folder / "09_motions.npy").shape == (FRAMES - 1, 4, 4)
+
+
+def test_a_result_says_what_made_it_and_is_not_replaced_unasked(root, tmp_path):
+    cfg = load_config(None, ["DATA.HEIGHT", "32", "DATA.WIDTH", "64", "DATA.WORKERS", "0"])
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        content = {"model": build_model(cfg).state_dict(), "cfg": dump(cfg)}
+        if seed == 0:  # trained on four of the pairs
+            lines = tuple(LINES[:4])
+            one = TrainList("kitti_odom", "odom/train", text_sha256(lines), lines, (0, 1))
+            content["meta"] = {"train_lists": [one.pack()]}
+        write_weights(tmp_path / f"{seed}.pth", content)
+    keys, out = ["ROOTS.KITTI_ODOM", str(root)], tmp_path / "out"
+    run(str(tmp_path / "0.pth"), ["09"], "", keys, str(out))
+    result = json.loads((out / "odometry.json").read_text())
+    made = result["lists"]["09"]
+    assert (made["pairs"], made["list_sha256"]) == (len(LINES), text_sha256(LINES))
+    assert made["contamination"]["test_frames"] == 4
+    assert result["hardware"]
+    run(str(tmp_path / "0.pth"), ["09"], "", keys, str(out))  # the same again
+    with pytest.raises(MdtkError, match=r"odometry\.json holds .* another configuration \(checkpoint_sha256"):
+        run(str(tmp_path / "1.pth"), ["09"], "", keys, str(out))
+    assert json.loads((out / "odometry.json").read_text()) == result
+    run(str(tmp_path / "1.pth"), ["09"], "", keys, str(out), overwrite=True)
+    assert json.loads((out / "odometry.json").read_text()) != result
 
 
 def test_own_clips_with_poses(root, tmp_path, capsys):
