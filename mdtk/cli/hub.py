@@ -1,6 +1,7 @@
 """Checkpoints on the Hugging Face Hub: hf://owner/name[@revision][/file] in, and a folder with a model card out.
 
-HF_ENDPOINT names another server, HF_TOKEN or `hf auth login` says who you are. Files are kept in the cache below `hub`.
+HF_ENDPOINT names another server, HF_TOKEN or `hf auth login` says who you are, HF_HUB_DOWNLOAD_TIMEOUT how long a
+transfer may be silent. Files are kept in the cache below `hub`.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ from mdtk.models import LoadedModel
 HUB = "hf://"
 MODEL = f"model{SUFFIX}"
 _WORD = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:@([\w./-]+?))?(?:/([\w./ -]+))?")
+SILENCE = 5  # seconds that a transfer may say nothing; the library's own ten are over a minute in its seven tries
 _RESULTS_DEEP = 3  # folders below the checkpoint's in which results may lie
 
 
@@ -64,6 +66,8 @@ def hub_file(word: str) -> Path:
         raise MdtkError(
             f"{word} cannot be fetched ({reason}), and is not in {where['cache_dir']}; connect to a network"
         )
+    if "HF_HUB_DOWNLOAD_TIMEOUT" not in os.environ:
+        constants.HF_HUB_DOWNLOAD_TIMEOUT = SILENCE
     try:
         return Path(hf_hub_download(repository, file or MODEL, endpoint=_endpoint(), **where))
     except LocalEntryNotFoundError as error:

@@ -122,6 +122,51 @@ def test_a_hub_whose_connection_fails_is_one_sentence(monkeypatch, tmp_path):
             hub.hub_file(word)
 
 
+class Stalls(http.server.BaseHTTPRequestHandler):
+    """A hub that says what it has, sends a part of it, and then nothing more."""
+
+    tries = 0
+
+    def do_HEAD(self) -> None:
+        self.send_response(200)
+        for name, value in (("ETag", '"abc"'), ("X-Repo-Commit", "a" * 40), ("Content-Length", "100000")):
+            self.send_header(name, value)
+        self.end_headers()
+
+    def do_GET(self) -> None:
+        self.do_HEAD()
+        Stalls.tries += 1
+        if Stalls.tries == 1:
+            self.wfile.write(b"x" * 1000)
+            self.wfile.flush()
+        threading.Event().wait(20)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_transfer_that_stops_in_its_middle(monkeypatch, tmp_path):
+    """Each try of the library waits as long as we say, and a second more: together less than a minute."""
+    pauses: list[float] = []
+    monkeypatch.setenv("MDTK_CACHE", str(tmp_path))
+    monkeypatch.delenv("HF_HUB_DOWNLOAD_TIMEOUT", raising=False)
+    monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 10)
+    monkeypatch.setattr("huggingface_hub.file_download.time.sleep", pauses.append)
+    whole, short = hub.SILENCE, 0.2
+    monkeypatch.setattr(hub, "SILENCE", short)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Stalls)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
+    begun = time.monotonic()
+    with pytest.raises(MdtkError, match="hf://me/depth"):
+        hub.hub_file("hf://me/depth")
+    assert time.monotonic() - begun < 10 * Stalls.tries * short + 5
+    server.shutdown()
+    assert Stalls.tries > 1
+    assert Stalls.tries * whole + sum(pauses) < 60
+
+
 def test_a_web_page_is_no_file(tmp_path):
     page = b"HTTP/1.1 200 OK\r\nContent-Type: text/html; charset=utf-8\r\nContent-Length: 6\r\n\r\n<html>"
     with silent_server(page) as address, pytest.raises(MdtkError, match="answers with a web page instead of the file"):
