@@ -88,8 +88,10 @@ class Watch(threading.Thread):
                 elif self.timeout and (hanging := self._hanging()) is not None:
                     self._end(hanging)
             except RuntimeError:  # the store is gone: its process ended or hangs
-                if not self.done.wait(PATIENCE):
-                    os._exit(1)
+                end = time.monotonic() + PATIENCE
+                while not self.done.wait(POLL):
+                    if os.getppid() != self.parent or time.monotonic() > end:
+                        os._exit(1)
 
     def _tell(self, tick: int) -> None:
         place = f"{socket.gethostname()}|{os.getpid()}|{self.count}|{self.what}"
