@@ -143,9 +143,6 @@ def evaluate_corruptions(
     def evaluated(one: DatasetReader) -> Evaluation:
         return evaluate_protocol(quiet, protocol, predictor, one)[0]
 
-    def means(one: DatasetReader) -> dict[str, float]:
-        return evaluated(one).means
-
     first = evaluated(reader)
     clean = first.means
     if not math.isfinite(error_of(clean)):
@@ -156,7 +153,7 @@ def evaluate_corruptions(
     scores: dict[str, list[dict[str, float]]] = {}
     for name in names:
         corrupted = [CorruptedReader(reader, name, level, folder) for level in LEVELS]
-        scores[name] = [means(one) for one in corrupted]  # type: ignore[arg-type]
+        scores[name] = [evaluated(one).means for one in corrupted]  # type: ignore[arg-type]
     errors = {name: [error_of(one) for one in levels] for name, levels in scores.items()}
     whole = set(names) == set(BASELINE)
     known = {name: values for name, values in errors.items() if name in BASELINE}

@@ -12,10 +12,9 @@ from torch import nn
 
 from mdtk.config import load_config
 from mdtk.models import load_model
-from mdtk.training.logger import Logger
 from mdtk.training.train import set_up
 from tests.helpers.tiny import run_tool
-from tests.helpers.training import checkpoint, differing, distance, records, train_here, weights
+from tests.helpers.training import checkpoint, differing, distance, records, train_here, train_killed_at, weights
 
 ONE_EPOCH = ("SOLVER.EPOCHS", "1", "LOSS.TIE_NOISE", "0.0")
 
@@ -30,23 +29,9 @@ def keys(device: torch.device, *further: str) -> tuple[str, ...]:
     return (*ONE_EPOCH, "DEVICE", device.type, "SOLVER.EMA", "0.9", *further)
 
 
-class Killed(Exception):
-    """In place of kill -9."""
-
-
-def test_resumes(device, tiny_recipe, whole, tmp_path, monkeypatch):
+def test_resumes(device, tiny_recipe, whole, tmp_path):
     """Sums on a GPU may come in another order: as near as another run of the same training, not bit for bit."""
-    record = Logger.record
-
-    def killed(self, kind, step, values):
-        if step == 3:
-            raise Killed
-        record(self, kind, step, values)
-
-    monkeypatch.setattr(Logger, "record", killed)
-    with pytest.raises(Killed):
-        train_here(tmp_path, tiny_recipe, keys(device, "CHECKPOINT.PERIOD", "2"))
-    monkeypatch.undo()
+    train_killed_at(3, tmp_path, tiny_recipe, keys(device, "CHECKPOINT.PERIOD", "2"))
     assert checkpoint(tmp_path)["training"]["step"] == 2
     train_here(tmp_path, tiny_recipe, keys(device))
     assert close(weights(tmp_path), whole)

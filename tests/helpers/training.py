@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from unittest import mock
 
+import pytest
 import torch
 from torch import Tensor
 
 from mdtk.config import load_config
+from mdtk.training.logger import Logger
 from mdtk.training.train import train
 
 # One step that never moves a weight: what it leaves is what the training started from.
@@ -20,6 +23,24 @@ Weights = dict[str, Tensor]
 def train_here(out_dir: Path, recipe: Path | None, pairs: Sequence[object]) -> Path:
     """Trains a recipe (None: the defaults) with KEY VALUE pairs; the folder it wrote. Saves at epochs' ends only."""
     train(load_config(recipe, ["CHECKPOINT.PERIOD", "0", *map(str, pairs), "OUT_DIR", str(out_dir)]))
+    return out_dir
+
+
+class Killed(Exception):
+    """In place of kill -9."""
+
+
+def train_killed_at(step: int, out_dir: Path, recipe: Path | None, pairs: Sequence[object]) -> Path:
+    """`train_here` that ends before the record of `step`, as if it were killed."""
+    record = Logger.record
+
+    def killed(self: Logger, kind: str, at: int, values: dict) -> None:
+        if at == step:
+            raise Killed
+        record(self, kind, at, values)
+
+    with mock.patch.object(Logger, "record", killed), pytest.raises(Killed):
+        train_here(out_dir, recipe, pairs)
     return out_dir
 
 

@@ -9,10 +9,9 @@ import torch
 
 from mdtk.training import compiled
 from mdtk.training.compiled import Compiled
-from mdtk.training.logger import Logger
 from tests.helpers.device import on_cpu
 from tests.helpers.processes import train_in
-from tests.helpers.training import checkpoint, differing, distance, records, train_here, weights
+from tests.helpers.training import checkpoint, differing, distance, records, train_here, train_killed_at, weights
 
 # What a backend is given. Kernels of torch's own take minutes on a CPU: see benchmarks/README.md.
 # Steepest descent without batch norms: Adam would make whole steps of gradients that are nothing but rounding, and
@@ -83,25 +82,11 @@ def test_compiled_networks_in_two_processes(tiny_recipe, tmp_path):
     assert "could not be compiled" not in (ours / "train.log").read_text()
 
 
-class Killed(Exception):
-    """In place of kill -9."""
-
-
-def test_a_compiled_training_is_killed_and_resumed(tiny_recipe, backend, tmp_path, monkeypatch):
+def test_a_compiled_training_is_killed_and_resumed(tiny_recipe, backend, tmp_path):
     """With networks and loss compiled, to the last bit the training that was left alone."""
     keys = [*SMALL, "SOLVER.MAX_STEPS", "3", "SOLVER.COMPILE", "all"]
     whole = train_here(tmp_path / "whole", tiny_recipe, keys)
-    record = Logger.record
-
-    def killed(self, kind, step, values):
-        if step == 2:
-            raise Killed
-        record(self, kind, step, values)
-
-    monkeypatch.setattr(Logger, "record", killed)
-    with pytest.raises(Killed):
-        train_here(tmp_path / "cut", tiny_recipe, [*keys, "CHECKPOINT.PERIOD", "1"])
-    monkeypatch.setattr(Logger, "record", record)
+    train_killed_at(2, tmp_path / "cut", tiny_recipe, [*keys, "CHECKPOINT.PERIOD", "1"])
     assert checkpoint(tmp_path / "cut")["training"]["step"] == 1
     torch._dynamo.reset()  # another process knows no graphs
     graphs = len(backend)

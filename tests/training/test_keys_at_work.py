@@ -16,8 +16,16 @@ from mdtk.config import load_config
 from mdtk.core.errors import MdtkError
 from mdtk.models import load_model
 from mdtk.training import prepare as prepare_module
-from mdtk.training.logger import Logger
-from tests.helpers.training import NO_MOVE, checkpoint, differing, distance, records, train_here, weights
+from tests.helpers.training import (
+    NO_MOVE,
+    checkpoint,
+    differing,
+    distance,
+    records,
+    train_here,
+    train_killed_at,
+    weights,
+)
 
 # Plain steepest descent from the same weights, without noise: a step is the gradient times the rate.
 STEP = (
@@ -60,24 +68,10 @@ def test_clipping_bounds_the_step(tiny_recipe, start, one_step, tmp_path):
         )
 
 
-class Killed(Exception):
-    """In place of kill -9."""
-
-
-def test_average_survives_a_resume(tiny_recipe, tmp_path, monkeypatch):
+def test_average_survives_a_resume(tiny_recipe, tmp_path):
     keys = ["SOLVER.EMA", 0.9, "SOLVER.EPOCHS", 1, "DATA.VAL_SPLIT", ""]
     whole = checkpoint(train_here(tmp_path / "whole", tiny_recipe, keys))
-    record = Logger.record
-
-    def killed(self, kind, step, values):
-        if step == 3:
-            raise Killed
-        record(self, kind, step, values)
-
-    monkeypatch.setattr(Logger, "record", killed)
-    with pytest.raises(Killed):
-        train_here(tmp_path / "cut", tiny_recipe, [*keys, "CHECKPOINT.PERIOD", 2])
-    monkeypatch.undo()
+    train_killed_at(3, tmp_path / "cut", tiny_recipe, [*keys, "CHECKPOINT.PERIOD", 2])
     before = checkpoint(tmp_path / "cut")["training"]
     assert before["step"] == 2 < whole["training"]["step"]
     after = checkpoint(train_here(tmp_path / "cut", tiny_recipe, keys))
